@@ -1,0 +1,90 @@
+"""The gate of one account: when a refusal, a wrong key or a sick upstream holds back *all* its polls.
+
+open: polls go as the budget admits. waiting: no poll until `until`, then open again (a refusal for rate, or errors
+in a row, backed off). paused: the account itself is refused - wrong key or wrong path; one probe each `probe_s`
+until an answer is usable again. Nothing is lost meanwhile: the tasks stay pending.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from relay.domain.answer import Answer, AnswerKind
+from relay.domain.budget import Limit
+
+
+class GateState(StrEnum):
+    """Whether the account's polls may go."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """`refusals`: answers in a row, none of them usable, after which the account itself is taken to be refused.
+
+    `probe_s`: seconds between two probes of a paused account. `backoff_s`, doubled for each error in a row after the
+    first `errors`, at most `max_backoff_s`: seconds between two polls of an upstream that only fails.
+    """
+
+    refusals: int = 5
+    probe_s: float = 60.0
+    errors: int = 3
+    backoff_s: float = 0.5
+    max_backoff_s: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The account's gate. Times are Unix seconds; `reason` is the AnswerKind that closed it."""
+
+    state: GateState = GateState.OPEN
+    until: float = 0.0
+    reason: AnswerKind | None = None
+    refusals: int = 0
+    errors: int = 0
+    answered_at: float | None = None
+
+    def opens_at(self, now: float) -> float:
+        """Return when the next poll may go."""
+        return now if self.state is GateState.OPEN else max(now, self.until)
+
+
+_ACCOUNT_FAULTS = frozenset({AnswerKind.UNAUTHORIZED, AnswerKind.REJECTED})
+_FAILURES = frozenset({AnswerKind.ERROR, AnswerKind.TIMEOUT, AnswerKind.UNUSABLE})
+
+
+def after_answer(gate: Gate, answer: Answer, policy: GatePolicy, limit: Limit, *, now: float) -> Gate:
+    """Return the gate after one answer to any of the account's polls."""
+    if answer.kind is AnswerKind.THROTTLED:
+        wait_s = answer.retry_after_s if answer.retry_after_s is not None else limit.window_s
+        return _waiting(gate, answer.kind, until=now + wait_s)
+    if answer.kind in _ACCOUNT_FAULTS:
+        return _after_refusal(gate, answer, policy, now)
+    if answer.kind in _FAILURES:
+        return _after_failure(gate, answer, policy, now)
+    return Gate(answered_at=now)
+
+
+def _waiting(gate: Gate, reason: AnswerKind, *, until: float) -> Gate:
+    if gate.state is GateState.PAUSED:
+        return replace(gate, until=max(gate.until, until))
+    return replace(gate, state=GateState.WAITING, reason=reason, until=max(gate.until, until))
+
+
+def _after_refusal(gate: Gate, answer: Answer, policy: GatePolicy, now: float) -> Gate:
+    refused = replace(gate, refusals=gate.refusals + 1)
+    if refused.refusals < policy.refusals:
+        return refused
+    until = max(gate.until, now + policy.probe_s)
+    return replace(refused, state=GateState.PAUSED, reason=answer.kind, until=until)
+
+
+def _after_failure(gate: Gate, answer: Answer, policy: GatePolicy, now: float) -> Gate:
+    failed = replace(gate, errors=gate.errors + 1)
+    doublings = failed.errors - policy.errors
+    if doublings < 0:
+        return failed
+    backoff_s = min(policy.backoff_s * 2.0 ** min(doublings, 16), policy.max_backoff_s)
+    return _waiting(failed, answer.kind, until=now + backoff_s)
