@@ -1,0 +1,58 @@
+"""AccountStore: the accounts that the operator has added, their keys encrypted."""
+
+from typing import Any
+
+import orjson
+
+from relay.domain.account import Account
+from relay.domain.budget import Limit
+from relay.store import keys
+from relay.store.store import Store
+from relay.store.vault import Vault
+
+
+class AccountStore:
+    """Accounts by name; the upstream key goes in and comes out for the upstream client alone."""
+
+    def __init__(self, store: Store, vault: Vault) -> None:
+        self._store = store
+        self._vault = vault
+
+    async def get(self, name: str) -> Account | None:
+        """Return the account, or None when it is unknown or its key can no longer be decrypted."""
+        value = await self._store.ask("HGET", keys.ACCOUNTS, name)
+        return None if value is None else self._read(name, orjson.loads(value))
+
+    async def put(self, account: Account) -> bool:
+        """Save the account; return whether it is new."""
+        made: int = await self._store.ask("HSET", keys.ACCOUNTS, account.name, orjson.dumps(self._written(account)))
+        return made == 1
+
+    async def delete(self, name: str) -> bool:
+        """Forget the account; return whether there was one. Its pending tasks wait until it is added again."""
+        gone: int = await self._store.ask("HDEL", keys.ACCOUNTS, name)
+        return gone == 1
+
+    def _written(self, account: Account) -> dict[str, Any]:
+        return {
+            "upstream_url": account.upstream_url,
+            "api_key": self._vault.lock(f"account:{account.name}", account.api_key),
+            "limit": str(account.limit),
+            "share": account.share,
+            "daily_limit": account.daily_limit,
+            "clients": None if account.clients is None else sorted(account.clients),
+        }
+
+    def _read(self, name: str, fields: dict[str, Any]) -> Account | None:
+        api_key = self._vault.unlock(f"account:{name}", fields["api_key"])
+        if api_key is None:
+            return None
+        return Account(
+            name=name,
+            upstream_url=fields["upstream_url"],
+            api_key=api_key,
+            limit=Limit.parse(fields["limit"]),
+            share=fields["share"],
+            daily_limit=fields["daily_limit"],
+            clients=None if fields["clients"] is None else frozenset(fields["clients"]),
+        )

@@ -1,0 +1,32 @@
+-- acquire.lua: take a lane that nobody holds, or whose holder let the lease pass.
+--
+-- KEYS[1]  lane hash      KEYS[2]  relay:lanes (zset, lane -> lease end or when it needs a holder, store ms)
+-- ARGV[1]  lane           ARGV[2]  holder           ARGV[3]  lease (ms)
+-- Returns {epoch, 1 when it was reclaimed else 0}, or {'0', ms until the lease of its holder ends}.
+-- The epoch is the fencing token: it grows even when the store has lost the last one.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local holder, epoch, slots, turned = unpack(redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'slots', 'turned'))
+local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
+
+if holder and score and tonumber(score) > now then
+  return {'0', tonumber(score) - now}
+end
+
+if holder and slots and turned then
+  -- Its holder vanished, or the clock jumped past its lease: which of the two cannot be told, so what was held at
+  -- its last turn is held for as long again from now on.
+  local gone, kept = math.max(0, now - tonumber(turned)), {}
+  for till, count in string.gmatch(slots, '(%d+)=(%d+)') do
+    kept[#kept + 1] = string.format('%d=%d', till + gone, count)
+  end
+  redis.call('HSET', KEYS[1], 'slots', table.concat(kept, ' '))
+end
+
+local fence = math.max(tonumber(epoch or '0') + 1, now)
+redis.call('HSET', KEYS[1], 'epoch', string.format('%d', fence), 'holder', ARGV[2], 'turned', string.format('%d', now))
+redis.call('HDEL', KEYS[1], 'stirred')
+redis.call('PERSIST', KEYS[1])
+redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
+return {string.format('%d', fence), holder and 1 or 0}

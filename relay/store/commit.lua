@@ -1,0 +1,71 @@
+-- commit.lua: save records compare-and-set and put them where their own fields say. All of it, or nothing.
+--
+-- KEYS[1]  hash of the lane whose epoch fences the write     KEYS[2]  relay:lanes
+-- ARGV[1]  the epoch, or '' when no lane is asked            ARGV[2]  the wake channel
+-- Then operations, each taking its KEYS and ARGV in turn:
+--   save    key            | expected version, value, ttl (ms, 0: none)   value is '<version> <JSON>'
+--   blob    key            | value, ttl (ms, 0: none)
+--   due     zset           | member, delay (ms from the store's now)
+--   leave   zset           | member
+--   change  zset, lane     | member                  placed at the lane's next change number
+--   forget  hash           | field
+--   wake    lane hash      | lane                    tells its holder, or that it needs one
+-- Returns {'saved'}, {'fenced'}, or {'conflict', current value of each save or ''}.
+
+local KEYS_OF = {save = 1, blob = 1, due = 1, leave = 1, change = 2, forget = 1, wake = 1}
+local ARGS_OF = {save = 3, blob = 2, due = 2, leave = 1, change = 1, forget = 1, wake = 1}
+
+local function each(operation)
+  local key, arg = 3, 3
+  while ARGV[arg] do
+    operation(ARGV[arg], key, arg + 1)
+    key, arg = key + KEYS_OF[ARGV[arg]], arg + 1 + ARGS_OF[ARGV[arg]]
+  end
+end
+
+if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then
+  return {'fenced'}
+end
+
+local current, conflict = {'conflict'}, false
+each(function(name, key, arg)
+  if name ~= 'save' then return end
+  local value = redis.call('GET', KEYS[key]) or ''
+  if (string.match(value, '^%d+') or '0') ~= ARGV[arg] then conflict = true end
+  current[#current + 1] = value
+end)
+if conflict then return current end
+
+local clock
+local function now()
+  if not clock then
+    local time = redis.call('TIME')
+    clock = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return clock
+end
+
+local function put(key, value, ttl)
+  if ttl == '0' then redis.call('SET', key, value) else redis.call('SET', key, value, 'PX', ttl) end
+end
+
+local apply = {
+  save = function(key, arg) put(KEYS[key], ARGV[arg + 1], ARGV[arg + 2]) end,
+  blob = function(key, arg) put(KEYS[key], ARGV[arg], ARGV[arg + 1]) end,
+  due = function(key, arg) redis.call('ZADD', KEYS[key], now() + ARGV[arg + 1], ARGV[arg]) end,
+  leave = function(key, arg) redis.call('ZREM', KEYS[key], ARGV[arg]) end,
+  change = function(key, arg)
+    redis.call('ZADD', KEYS[key], redis.call('HINCRBY', KEYS[key + 1], 'change', 1), ARGV[arg])
+  end,
+  forget = function(key, arg) redis.call('HDEL', KEYS[key], ARGV[arg]) end,
+  wake = function(key, arg)
+    if redis.call('HSETNX', KEYS[key], 'stirred', 1) == 0 then return end
+    if redis.call('HEXISTS', KEYS[key], 'holder') == 0 then
+      redis.call('ZADD', KEYS[2], 'LT', now(), ARGV[arg])
+      redis.call('PERSIST', KEYS[key])
+    end
+    redis.call('PUBLISH', ARGV[2], ARGV[arg])
+  end,
+}
+each(function(name, key, arg) apply[name](key, arg) end)
+return {'saved'}

@@ -1,0 +1,92 @@
+"""The names of the store's keys, and nothing else.
+
+Everything of one account stands under the hash tag of its shard, so that the store can be split later.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from relay.domain.operations import Operation
+from relay.domain.registration import shard_of
+from relay.domain.task import TaskName
+
+LANES = "relay:lanes"  # zset: lane -> when its lease ends, or when it needs a holder (store ms)
+WORKERS = "relay:workers"  # zset: worker -> until when it is alive (store ms)
+ACCOUNTS = "relay:accounts"  # hash: account -> its settings as JSON, the key encrypted
+WAKE = "relay:wake"  # channel: the lane that has something new
+QUEUE = "relay:arq"  # arq's own queue: the lanes that want a worker
+
+_ID_SHARD = slice(4, 6)
+
+
+class LaneKind(StrEnum):
+    """What a lane works on: the polls of one account, or the due deliveries of its registrations."""
+
+    POLL = "poll"
+    DELIVERY = "delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneName:
+    """A lane: a kind of work of one account, held by one worker at a time."""
+
+    kind: LaneKind
+    account: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.account}"
+
+    @classmethod
+    def parse(cls, text: str) -> "LaneName":
+        """Return the lane that `str` wrote."""
+        kind, _, account = text.partition(":")
+        return cls(LaneKind(kind), account)
+
+
+@lru_cache(maxsize=4_096)
+def _tag(account: str) -> str:
+    return f"relay:{{{shard_of(account):02x}}}"
+
+
+def member(name: TaskName) -> str:
+    """Return the task's name within its account."""
+    return f"{name.operation}:{name.request_id}"
+
+
+def named(account: str, text: str) -> TaskName:
+    """Return the task whose `member` is `text`."""
+    operation, _, request_id = text.partition(":")
+    return TaskName(account, Operation(operation), request_id)
+
+
+def registration(id_: str) -> str:
+    return f"relay:{{{id_[_ID_SHARD]}}}:reg:{id_}"
+
+
+def body(id_: str) -> str:
+    return f"relay:{{{id_[_ID_SHARD]}}}:body:{id_}"
+
+
+def task(name: TaskName) -> str:
+    return f"{_tag(name.account)}:task:{name.account}:{member(name)}"
+
+
+def status(name: TaskName) -> str:
+    return f"{_tag(name.account)}:status:{name.account}:{member(name)}"
+
+
+def pending(account: str) -> str:
+    return f"{_tag(account)}:pending:{account}"
+
+
+def looks(account: str) -> str:
+    return f"{_tag(account)}:looks:{account}"
+
+
+def due(account: str) -> str:
+    return f"{_tag(account)}:due:{account}"
+
+
+def lane(name: LaneName) -> str:
+    return f"{_tag(name.account)}:lane:{name}"

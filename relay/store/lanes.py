@@ -1,0 +1,194 @@
+"""LaneStore: who holds which lane until when, the slots of its budget, and what has changed in it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from relay import metrics
+from relay.domain.budget import Limit
+from relay.domain.errors import FencedError
+from relay.domain.task import Looks, Task
+from relay.store import keys, records
+from relay.store.keys import LaneKind, LaneName
+from relay.store.scripts import Script
+from relay.store.store import Store
+from relay.store.write import CLAIM_S, Fence
+
+LEASE_MS = 5_000  # at most 30 s; what the death of a worker costs, so short, but several turns long
+AHEAD_MS = 1_200  # slots are granted for one turn ahead: a turn is a second
+EPOCH_KEPT_MS = 86_400_000
+PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a turn keeps to: the limit, the daily limit or None, and the longest time a call may take (seconds)."""
+
+    limit: Limit
+    daily_limit: int | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Slots granted by one turn. `slots` are (ms from the turn's now, store ms until which it is held, how many)."""
+
+    slots: list[tuple[int, int, int]]
+    in_use: int
+    jump_ms: int
+    next_free_ms: int | None
+    changed: list[str]
+    change: int
+
+
+@dataclass(slots=True)
+class TurnRequest:
+    """What the holder of a poll lane tells at its turn.
+
+    `elapsed_ms` since its last turn on its own clock; `ended` are (store ms until which the slot was to be held, ms
+    for which it is held now, how many); `looks` and `statuses` by task; `since` the last change number seen;
+    `earliest_ms` from now is when the pace admits the next slot.
+    """
+
+    elapsed_ms: int
+    want: int
+    since: int
+    ended: list[tuple[int, int, int]]
+    unused: int
+    looks: dict[str, Looks]
+    statuses: dict[str, bytes]
+    all_changes: bool
+    earliest_ms: int
+
+
+class LaneStore:
+    """Leases, turns and claims. Raises FencedError once the lane has another holder."""
+
+    def __init__(self, store: Store, holder: str) -> None:
+        self._store = store
+        self._holder = holder
+        self._acquire = Script(store.link, "acquire")
+        self._release = Script(store.link, "release")
+        self._turn = Script(store.link, "turn")
+        self._claim = Script(store.link, "claim")
+
+    async def acquire(self, lane: LaneName) -> Fence | None:
+        """Take the lane, or return None when somebody holds it."""
+        epoch, reclaimed = await self._acquire([keys.lane(lane), keys.LANES], [str(lane), self._holder, LEASE_MS])
+        if epoch == b"0":
+            return None
+        metrics.LEASE_RECLAIMS.inc(reclaimed)
+        return Fence(lane, epoch.decode())
+
+    async def release(self, fence: Fence) -> None:
+        """Hand the lane back, if it is still held."""
+        lane = fence.lane
+        queue = keys.pending(lane.account) if lane.kind is LaneKind.POLL else keys.due(lane.account)
+        await self._release(
+            [keys.lane(lane), keys.LANES, queue], [str(lane), fence.epoch, keys.WAKE, lane.kind, EPOCH_KEPT_MS]
+        )
+
+    async def turn(self, fence: Fence, rate: Rate, told: TurnRequest) -> Grants:
+        """Take one turn of a poll lane; `turn.lua` says what happens in it."""
+        account, limit = fence.lane.account, rate.limit
+        quantum_ms = max(1, round(limit.pace_s * 1000 / 20))
+        answer = await self._turn(
+            [
+                keys.lane(fence.lane),
+                keys.LANES,
+                keys.pending(account),
+                keys.looks(account),
+                *(keys.status(keys.named(account, key)) for key in told.statuses),
+            ],
+            [
+                str(fence.lane), fence.epoch, LEASE_MS, told.elapsed_ms, told.since, PAGE,
+                limit.calls, round(limit.window_s * 1000), round(rate.timeout_s * 1000), quantum_ms,
+                told.want, AHEAD_MS, rate.daily_limit or 0, told.unused,
+                " ".join(f"{till}={hold}={count}" for till, hold, count in told.ended),
+                int(told.all_changes),
+                told.earliest_ms,
+                *told.statuses.values(),
+                *(word for key, looks in told.looks.items() for word in (key, records.write_looks(looks))),
+            ],
+        )  # fmt: skip
+        return _grants(_held(answer, fence), told.since)
+
+    async def learn(self, fence: Fence, limit: Limit) -> None:
+        """Remember the limit that a refusal named; forgotten a day after the lane was last held."""
+        await self._store.ask("HSET", keys.lane(fence.lane), "learned", str(limit))
+
+    async def learned(self, fence: Fence) -> Limit | None:
+        """Return the limit that a refusal has named, if one has."""
+        value = await self._store.ask("HGET", keys.lane(fence.lane), "learned")
+        return None if value is None else Limit.parse(value.decode())
+
+    async def claim(self, fence: Fence, *, want: int) -> tuple[list[str], float | None]:
+        """Take one turn of a delivery lane: claim up to `want` due ids; also seconds until the next is due, or None."""
+        lane = fence.lane
+        answer = await self._claim(
+            [keys.lane(lane), keys.LANES, keys.due(lane.account)],
+            [str(lane), fence.epoch, LEASE_MS, want, round(CLAIM_S * 1000)],
+        )
+        next_due_ms, *ids = _held(answer, fence)
+        return [id_.decode() for id_ in ids], None if next_due_ms < 0 else next_due_ms / 1000
+
+    async def tasks(self, account: str, members: list[str]) -> list[Task]:
+        """Return those of these tasks that there are, with their looks."""
+        if not members:
+            return []
+        names = [keys.named(account, text) for text in members]
+        values = await self._store.ask("MGET", *(keys.task(name) for name in names))
+        looks = await self._store.ask("HMGET", keys.looks(account), *members)
+        return [
+            records.read_task(name, value, look)
+            for name, value, look in zip(names, values, looks, strict=True)
+            if value is not None
+        ]
+
+    async def due(self) -> tuple[list[LaneName], float]:
+        """Return lanes that want a holder now, and how long (seconds) the first of them has been waiting."""
+        now_ms = await self._now_ms()
+        found = await self._store.ask("ZRANGE", keys.LANES, "-inf", now_ms, "BYSCORE", "LIMIT", 0, PAGE, "WITHSCORES")
+        lanes = [LaneName.parse(lane.decode()) for lane in found[::2]]
+        return lanes, (now_ms - float(found[1])) / 1000 if found else 0.0
+
+    async def next_due_s(self) -> float | None:
+        """Return in how many seconds the first lane will want a holder, or None when there is no lane."""
+        first = await self._store.ask("ZRANGE", keys.LANES, 0, 0, "WITHSCORES")
+        return (float(first[1]) - await self._now_ms()) / 1000 if first else None
+
+    async def share(self, *, alive_s: float) -> int:
+        """Say that this worker is alive for so many seconds, and return how many lanes are its fair share."""
+        now_ms = await self._now_ms()
+        await self._store.ask("ZADD", keys.WORKERS, now_ms + round(alive_s * 1000), self._holder)
+        await self._store.ask("ZREMRANGEBYSCORE", keys.WORKERS, "-inf", now_ms)
+        workers: int = await self._store.ask("ZCARD", keys.WORKERS)
+        lanes: int = await self._store.ask("ZCOUNT", keys.LANES, "-inf", now_ms + LEASE_MS)
+        return -(-lanes // max(1, workers))
+
+    async def leave(self) -> None:
+        """Say that this worker takes no more lanes."""
+        await self._store.ask("ZREM", keys.WORKERS, self._holder)
+
+    async def _now_ms(self) -> int:
+        seconds, micros = await self._store.ask("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _held(answer: Any, fence: Fence) -> Any:
+    if answer is None:
+        metrics.FENCED_COMMITS.inc()
+        raise FencedError(f"the lane {fence.lane} has another holder")
+    return answer
+
+
+def _grants(answer: Any, since: int) -> Grants:
+    now_ms, in_use, jump_ms, grants, next_free_ms, changes = answer
+    triples = zip(grants[::3], grants[1::3], grants[2::3], strict=True)
+    return Grants(
+        slots=[(at - now_ms, till, count) for at, till, count in triples],
+        in_use=in_use,
+        jump_ms=jump_ms,
+        next_free_ms=None if next_free_ms < 0 else next_free_ms - now_ms,
+        changed=[member.decode() for member in changes[::2]],
+        change=int(float(changes[-1])) if changes else since,
+    )

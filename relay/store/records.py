@@ -1,0 +1,134 @@
+"""Records as the store keeps them: `<version> <JSON>`, with what is absent or default left out."""
+
+from typing import Any
+
+import orjson
+
+from relay.domain.delivery import Outcome
+from relay.domain.operations import Operation, TaskOutcome
+from relay.domain.registration import Attempt, DeathReason, Registration, RegistrationState
+from relay.domain.task import Looks, Task, TaskName, TaskState
+
+
+def _written(version: int, fields: dict[str, Any]) -> bytes:
+    lean = {name: value for name, value in fields.items() if value is not None}
+    return b"%d %s" % (version, orjson.dumps(lean))
+
+
+def _read(value: bytes) -> tuple[int, dict[str, Any]]:
+    version, _, document = value.partition(b" ")
+    return int(version), orjson.loads(document)
+
+
+def write_task(task: Task) -> bytes:
+    """Return the record of the task's next version. Its looks are kept apart: they change with every poll."""
+    return _written(
+        task.version + 1,
+        {
+            "state": None if task.state is TaskState.PENDING else task.state,
+            "registered_at": task.registered_at,
+            "deadline_at": task.deadline_at,
+            "submitted_at": task.submitted_at,
+            "waiters": task.waiters or None,
+            "errored_at": task.errored_at,
+            "outcome": task.outcome,
+            "reason": task.reason,
+            "final_at": task.final_at,
+            "looks": _lean_looks(task.looks) if task.settled else None,
+        },
+    )
+
+
+def read_task(name: TaskName, value: bytes, looks: bytes | None = None) -> Task:
+    """Return the task in a record; `looks` is what is kept apart while it is pending."""
+    version, fields = _read(value)
+    outcome = fields.get("outcome")
+    return Task(
+        name=name,
+        registered_at=fields["registered_at"],
+        deadline_at=fields["deadline_at"],
+        waiters=tuple(fields.get("waiters", ())),
+        submitted_at=fields.get("submitted_at"),
+        state=TaskState(fields.get("state", TaskState.PENDING)),
+        looks=Looks(*fields["looks"]) if "looks" in fields else read_looks(looks),
+        errored_at=fields.get("errored_at"),
+        outcome=None if outcome is None else TaskOutcome(outcome),
+        reason=fields.get("reason"),
+        final_at=fields.get("final_at"),
+        version=version,
+    )
+
+
+def _lean_looks(looks: Looks) -> list[float | int | None]:
+    return [looks.polls, looks.last_at, looks.refusals, looks.refused_at, looks.overtaken_at]
+
+
+def write_looks(looks: Looks) -> bytes:
+    return orjson.dumps(_lean_looks(looks))
+
+
+def read_looks(value: bytes | None) -> Looks:
+    return Looks() if value is None else Looks(*orjson.loads(value))
+
+
+def write_registration(registration: Registration) -> bytes:
+    """Return the record of the registration's next version."""
+    name = registration.task_name
+    pending = registration.state is RegistrationState.PENDING
+    return _written(
+        registration.version + 1,
+        {
+            "state": None if pending else registration.state,
+            "client": registration.client,
+            "account": name.account,
+            "operation": None if name.operation is Operation.LEAD_UPDATE else name.operation,
+            "request_id": name.request_id,
+            "callback_url": registration.callback_url,
+            "metadata": None if registration.metadata == "{}" else registration.metadata,
+            "registered_at": registration.registered_at,
+            "deadline_at": registration.deadline_at,
+            "submitted_at": registration.submitted_at,
+            "outcome": registration.outcome,
+            "reason": registration.reason,
+            "final_at": registration.final_at,
+            "due_at": registration.due_at,
+            "delivered_at": registration.delivered_at,
+            "death": registration.death,
+            "attempts": [_lean_attempt(attempt) for attempt in registration.attempts] or None,
+        },
+    )
+
+
+def read_registration(id_: str, value: bytes) -> Registration:
+    """Return the registration in a record."""
+    version, fields = _read(value)
+    outcome, death = fields.get("outcome"), fields.get("death")
+    operation = Operation(fields.get("operation", Operation.LEAD_UPDATE))
+    return Registration(
+        id=id_,
+        client=fields["client"],
+        task_name=TaskName(fields["account"], operation, fields["request_id"]),
+        callback_url=fields["callback_url"],
+        registered_at=fields["registered_at"],
+        deadline_at=fields["deadline_at"],
+        submitted_at=fields.get("submitted_at"),
+        metadata=fields.get("metadata", "{}"),
+        state=RegistrationState(fields.get("state", RegistrationState.PENDING)),
+        outcome=None if outcome is None else TaskOutcome(outcome),
+        reason=fields.get("reason"),
+        final_at=fields.get("final_at"),
+        due_at=fields.get("due_at"),
+        delivered_at=fields.get("delivered_at"),
+        death=None if death is None else DeathReason(death),
+        attempts=tuple(_read_attempt(attempt) for attempt in fields.get("attempts", ())),
+        version=version,
+    )
+
+
+def _lean_attempt(attempt: Attempt) -> list[Any]:
+    return [attempt.at, attempt.outcome, attempt.status_code, attempt.duration_s]
+
+
+def _read_attempt(fields: list[Any]) -> Attempt:
+    at, outcome, status_code, duration_s = fields
+    return Attempt(at, Outcome(outcome), status_code, duration_s)

@@ -1,0 +1,23 @@
+-- release.lua: hand a lane back, so that somebody else may go on at once, or later when nothing is due.
+--
+-- KEYS[1]  lane hash      KEYS[2]  relay:lanes      KEYS[3]  the lane's own zset: pending tasks, or due deliveries
+-- ARGV[1]  lane           ARGV[2]  epoch            ARGV[3]  wake channel
+-- ARGV[4]  'poll' (anything pending is due now) or 'delivery' (the first score is when it is due, store ms)
+-- ARGV[5]  ms for which to remember the epoch of a lane with nothing left
+-- Returns 1, or 0 when somebody else holds it.
+
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], 'holder', 'stirred')
+
+local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+if #first == 0 then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[5])
+  return 1
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local due = ARGV[4] == 'poll' and now or tonumber(first[2])
+redis.call('ZADD', KEYS[2], due, ARGV[1])
+if due <= now then redis.call('PUBLISH', ARGV[3], ARGV[1]) end
+return 1

@@ -1,0 +1,90 @@
+"""Store: the records, and the one way to write them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+
+from relay import metrics
+from relay.domain.errors import FencedError
+from relay.domain.registration import Registration
+from relay.domain.task import Task, TaskName
+from relay.store import keys, records
+from relay.store.link import Link
+from relay.store.scripts import Script, refusing
+from relay.store.write import Write
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Somebody wrote first: the present value of each record that was to be saved, by its key; b'' when absent."""
+
+    current: dict[str, bytes]
+
+    def task(self, name: TaskName) -> Task | None:
+        """Return the task as it stands now, if there is one."""
+        value = self.current.get(keys.task(name))
+        return records.read_task(name, value) if value else None
+
+    def registration(self, id_: str) -> Registration | None:
+        """Return the registration as it stands now, if there is one."""
+        value = self.current.get(keys.registration(id_))
+        return records.read_registration(id_, value) if value else None
+
+
+class Store:
+    """The records. Every call raises StoreUnavailableError when the store does not answer within its time."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self.link = Link(pool)
+        self._commit = Script(self.link, "commit")
+
+    async def aclose(self) -> None:
+        await self.link.aclose()
+        await self._pool.aclose()
+
+    async def commit(self, write: Write) -> Conflict | None:
+        """Do all of it at once and return None, or nothing and return the conflict. Raises FencedError."""
+        script_keys, args = write.command(keys.WAKE)
+        verdict, *current = await self._commit(script_keys, args)
+        if verdict == b"fenced":
+            metrics.FENCED_COMMITS.inc()
+            raise FencedError(f"the lane {write.fence.lane if write.fence else ''} has another holder")
+        if verdict == b"conflict":
+            return Conflict({key: value for (key, _), value in zip(write.saved, current, strict=True)})
+        return None
+
+    async def ask(self, *command: Any) -> Any:
+        """Send one plain reading command."""
+        return await refusing(self.link.ask(*command))
+
+    async def registration(self, id_: str) -> Registration | None:
+        """Return the registration with this id, if there is one."""
+        value = await self.ask("GET", keys.registration(id_))
+        return None if value is None else records.read_registration(id_, value)
+
+    async def registrations(self, ids: tuple[str, ...]) -> list[Registration]:
+        """Return those of these registrations that there are."""
+        if not ids:
+            return []
+        values = await self.ask("MGET", *(keys.registration(id_) for id_ in ids))
+        return [records.read_registration(id_, value) for id_, value in zip(ids, values, strict=True) if value]
+
+    async def task(self, name: TaskName) -> Task | None:
+        """Return the task with this name, if there is one."""
+        value = await self.ask("GET", keys.task(name))
+        if value is None:
+            return None
+        looks = await self.ask("HGET", keys.looks(name.account), keys.member(name))
+        return records.read_task(name, value, looks)
+
+    async def task_status(self, name: TaskName) -> bytes | None:
+        """Return the task's last TaskStatus as the upstream sent it (JSON bytes), if it has been seen."""
+        status: bytes | None = await self.ask("GET", keys.status(name))
+        return status
+
+    async def body(self, registration_id: str) -> bytes | None:
+        """Return the callback's body, if the registration has become due."""
+        body: bytes | None = await self.ask("GET", keys.body(registration_id))
+        return body

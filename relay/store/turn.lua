@@ -1,0 +1,115 @@
+-- turn.lua: one turn of a poll lane: renew its lease, settle the slots of answered polls, grant the next ones on the
+-- store's clock, write what must outlive the holder, and hand over what has changed.
+--
+-- KEYS[1] lane hash   KEYS[2] relay:lanes   KEYS[3] pending (zset, task -> change number)   KEYS[4] looks (hash)
+-- KEYS[5...] statuses of tasks that are still pending
+-- ARGV[1] lane             ARGV[2] epoch             ARGV[3] lease (ms)
+-- ARGV[4] ms since the holder's last turn, on its own monotonic clock
+-- ARGV[5] the last change number seen                ARGV[6] changes to hand over at most
+-- ARGV[7] calls            ARGV[8] window (ms)       ARGV[9] timeout of a call (ms)   ARGV[10] quantum of slots (ms)
+-- ARGV[11] slots wanted    ARGV[12] how far ahead a slot may be granted (ms)
+-- ARGV[13] calls a UTC day, 0 for no limit           ARGV[14] granted slots that were never used
+-- ARGV[15] ended calls: 'till=hold=count ...' - the slot that was to be held until `till` is held `hold` ms from now
+-- ARGV[16] '1' to hand over changes even if nothing stirred
+-- ARGV[17] ms from now before which no slot is wanted; from there on they are granted one pace apart
+-- ARGV[18...] first one value for each status, then looks: field, value
+--
+-- The lane hash's `slots` is 'till=count ...': so many slots are held until that instant (store ms). A granted slot
+-- is held until its call must have timed out and a window has passed; its answer shortens that to answer + window.
+-- Grants may lie ahead, when held slots come free and the pace comes round: a slot is never promised twice, as the
+-- promise itself is held from then on.
+-- Returns false when fenced, else {now, slots in use, ms by which the clock jumped, grants {at, till, count, ...}, next
+-- instant at which a slot comes free or -1, changes {task, number, ...}}.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local epoch, turned, slots, day, spent, stirred =
+  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'stirred'))
+if epoch ~= ARGV[2] then return false end
+
+local calls, window, timeout, quantum = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local function rounded(at) return math.ceil(at / quantum) * quantum end
+
+-- A clock that jumped forward would empty the window, so the slots jump with it; one that jumped back would hold them
+-- for ever, so none is held longer than the longest hold there is.
+local jump = now - tonumber(turned) - tonumber(ARGV[4])
+if jump < 500 then jump = 0 end
+local longest = now + tonumber(ARGV[12]) + timeout + window + quantum
+local held = {}
+for till, count in string.gmatch(slots or '', '(%d+)=(%d+)') do
+  till = math.min(till + jump, longest)
+  held[till] = (held[till] or 0) + count
+end
+
+for till, hold, count in string.gmatch(ARGV[15], '(%d+)=(%d+)=(%d+)') do
+  till = tonumber(till)
+  if held[till] then held[till] = held[till] - count end
+  local later = rounded(now + hold)
+  held[later] = (held[later] or 0) + count
+end
+
+local ends, in_use = {}, 0
+for till, count in pairs(held) do
+  if till <= now or count <= 0 then held[till] = nil else
+    ends[#ends + 1] = till
+    in_use = in_use + count
+  end
+end
+table.sort(ends)
+
+local want, today = tonumber(ARGV[11]), math.floor(now / 86400000)
+local daily = tonumber(ARGV[13])
+if daily > 0 then
+  spent = (tonumber(day or '-1') == today and tonumber(spent or '0') or 0) - ARGV[14]
+  want = math.min(want, daily - spent)
+end
+
+-- The j-th slot comes free when all but calls - j of the held ones have ended.
+local grants, granted, next_free = {}, 0, now
+local cursor, passed = 1, 0
+local pace, earliest = window / calls, now + ARGV[17]
+while true do
+  local must_end = in_use + granted + 1 - calls
+  while cursor <= #ends and passed + held[ends[cursor]] < must_end do
+    passed = passed + held[ends[cursor]]
+    cursor = cursor + 1
+  end
+  if must_end > 0 then next_free = ends[cursor] or -1 end
+  if granted >= want or next_free == -1 then break end
+  earliest = math.max(earliest, next_free)
+  local at = math.ceil(earliest)
+  if at > now + ARGV[12] then break end
+  granted, earliest = granted + 1, earliest + pace
+  if grants[#grants - 2] == at then
+    grants[#grants] = grants[#grants] + 1
+  else
+    grants[#grants + 1] = at
+    grants[#grants + 1] = rounded(at + timeout + window)
+    grants[#grants + 1] = 1
+  end
+end
+for i = 2, #grants, 3 do held[grants[i]] = (held[grants[i]] or 0) + grants[i + 1] end
+
+local kept = {}
+for till, count in pairs(held) do kept[#kept + 1] = string.format('%d=%d', till, count) end
+local fields = {'turned', string.format('%d', now), 'slots', table.concat(kept, ' ')}
+if daily > 0 then
+  fields[5], fields[6], fields[7], fields[8] = 'day', today, 'spent', spent + granted
+end
+redis.call('HSET', KEYS[1], unpack(fields))
+redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
+local statuses = {}
+for i = 5, #KEYS do
+  statuses[#statuses + 1] = KEYS[i]
+  statuses[#statuses + 1] = ARGV[13 + i]
+end
+if #statuses > 0 then redis.call('MSET', unpack(statuses)) end
+local first_look = 18 + #KEYS - 4
+if ARGV[first_look] then redis.call('HSET', KEYS[4], unpack(ARGV, first_look)) end
+
+local changes = {}
+if stirred or ARGV[16] == '1' then
+  changes = redis.call('ZRANGE', KEYS[3], '(' .. ARGV[5], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[6], 'WITHSCORES')
+  if stirred then redis.call('HDEL', KEYS[1], 'stirred') end
+end
+return {now, in_use + granted, jump, grants, next_free, changes}
