@@ -1,0 +1,129 @@
+"""Relay: what a process holds, opened and closed in one place."""
+
+import os
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from relay import log
+from relay.clients.callback import CallbackClient
+from relay.domain.account import DEFAULT_ACCOUNT, Account
+from relay.domain.delivery import RetryPolicy
+from relay.domain.destination import DestinationPolicy
+from relay.domain.errors import SettingError, StoreNotDurableError
+from relay.domain.gate import GatePolicy
+from relay.domain.task import AnswerPolicy
+from relay.settings import Settings
+from relay.store.accounts import AccountStore
+from relay.store.lanes import LaneStore
+from relay.store.opening import connection_pool, weaknesses
+from relay.store.store import Store
+from relay.store.vault import Vault
+
+ACCOUNT_FRESH_S = 2.0
+
+logger = log.get(__name__)
+
+
+@dataclass
+class Relay:
+    """A process's parts. `accounts` is the operator's; `account` is what to ask for one."""
+
+    settings: Settings
+    store: Store
+    lanes: LaneStore
+    accounts: AccountStore
+    callbacks: CallbackClient
+    destinations: DestinationPolicy
+    tls: ssl.SSLContext
+    holder: str
+    answers: AnswerPolicy
+    gates: GatePolicy = field(default_factory=GatePolicy)
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    _fresh: dict[str, tuple[float, Account]] = field(default_factory=dict)
+
+    async def account(self, name: str) -> Account | None:
+        """Return an account, at most two seconds old, or None when there is no such account."""
+        seen_at, account = self._fresh.get(name, (0.0, None))
+        if account is None or time.monotonic() - seen_at > ACCOUNT_FRESH_S:
+            account = await self.accounts.get(name) or self.default_account(name)
+            self.forget_account(name)
+            if account is not None:
+                self._fresh[name] = (time.monotonic(), account)
+        return account
+
+    def forget_account(self, name: str) -> None:
+        """Ask the store again for this account next time."""
+        self._fresh.pop(name, None)
+
+    def default_account(self, name: str = DEFAULT_ACCOUNT) -> Account | None:
+        """Return the default account as the settings give it; None for any other name, or when none is set."""
+        settings = self.settings
+        if name != DEFAULT_ACCOUNT or settings.upstream_url is None or settings.upstream_api_key is None:
+            return None
+        return Account(
+            name=DEFAULT_ACCOUNT,
+            upstream_url=settings.upstream_url,
+            api_key=settings.upstream_api_key.get_secret_value(),
+            limit=settings.upstream_limit,
+            share=settings.upstream_share,
+            daily_limit=settings.upstream_daily_limit,
+            status_path=settings.upstream_status_path,
+        )
+
+
+@asynccontextmanager
+async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
+    """Open what a process needs; close it in reverse.
+
+    Raises SettingError when something is missing, StoreUnavailableError when the store does not answer and
+    StoreNotDurableError when it would lose acknowledged writes and that is not allowed.
+    """
+    store = Store(connection_pool(_needed(settings)))
+    holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    destinations = DestinationPolicy(allow=settings.callback_allow, ports=settings.callback_ports)
+    callbacks = CallbackClient(destinations, deadline_s=settings.callback_timeout_s)
+    try:
+        await _check_durability(store, allow_degraded=settings.allow_degraded)
+        yield Relay(
+            settings=settings,
+            store=store,
+            lanes=LaneStore(store, holder),
+            accounts=AccountStore(store, Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))),
+            callbacks=callbacks,
+            destinations=destinations,
+            tls=ssl.create_default_context(),
+            holder=holder,
+            answers=AnswerPolicy(error_grace_s=settings.upstream_error_grace_s),
+        )
+    finally:
+        await callbacks.aclose()
+        await store.aclose()
+
+
+def _needed(settings: Settings) -> str:
+    missing = [
+        f"RELAY_{name.upper()}: it is missing; {hint}"
+        for name, hint in (
+            ("redis_url", "for an embedded server use `relay run`"),
+            ("signing_secret", "make one with `relay doctor --new-secret`"),
+            ("encryption_keys", "make one with `relay doctor --new-encryption-key`"),
+        )
+        if not getattr(settings, name)
+    ]
+    if missing or settings.redis_url is None:
+        raise SettingError("\n".join(missing))
+    return settings.redis_url.get_secret_value()
+
+
+async def _check_durability(store: Store, *, allow_degraded: bool) -> None:
+    found = await weaknesses(store)
+    if not found:
+        return
+    if not allow_degraded:
+        raise StoreNotDurableError(found)
+    logger.warning("store_degraded", weaknesses=found)
