@@ -1,0 +1,157 @@
+"""Polls: the calls that a poll lane sends, each in its slot, and what their answers do to task, gate and budget."""
+
+import asyncio
+import time
+from dataclasses import replace
+from math import inf
+
+from relay import log, metrics
+from relay.clients.upstream import UpstreamClient
+from relay.context import Relay
+from relay.domain.account import Account
+from relay.domain.answer import Answer
+from relay.domain.errors import FencedError
+from relay.domain.gate import Gate, GateState, after_answer
+from relay.domain.slots import Slot, Slots
+from relay.domain.task import Task, TaskState, rest_s
+from relay.lanes.pending import Pending
+from relay.lanes.stirring import Stirring
+from relay.services.poll import Asker, ask, settle, tells_of_the_task
+from relay.store.lanes import AHEAD_MS
+from relay.store.write import Fence
+
+SLACK_S = 0.25  # a slot is good for so long after its time
+UNSAVED_REST_S = 1.0
+
+logger = log.get(__name__)
+
+
+class Polls:
+    """Sends what may be sent. `account` is who pays, None while the account is unknown: then nothing is sent.
+
+    `lost` is set once a commit was refused because the lane has another holder.
+    """
+
+    def __init__(self, relay: Relay, fence: Fence, account: Account | None, pending: Pending, done: Stirring) -> None:
+        self.account = account
+        self.lost = False
+        self.slots = Slots(relay.settings.upstream_limit if account is None else account.limit, slack_s=SLACK_S)
+        self._relay = relay
+        self._fence = fence
+        self._pending = pending
+        self._done = done
+        self._loop = asyncio.get_running_loop()
+        self._upstream = UpstreamClient(relay.tls, timeout_s=relay.settings.upstream_timeout_s)
+        self._gate = Gate()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._hungry_at: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def wanted(self, now: float, *, turn_s: float) -> int:
+        """Return how many slots the next turn should grant; with nothing to send, hand back those in hand."""
+        opens_at = self._gate.opens_at(time.time())
+        if self.account is None or len(self._pending) == 0 or opens_at > time.time() + turn_s:
+            self.slots.give_back()
+            return 0
+        return self.slots.wanted(now, ahead_s=AHEAD_MS / 1000)
+
+    def send_ready(self) -> None:
+        """Send a poll for each slot that is ready, as long as there is a task to ask about and the gate is open."""
+        while self.account is not None:
+            now, wall = self._loop.time(), time.time()
+            slot = None if self._held_back(now, wall) else self.slots.take(now)
+            key = None if slot is None else self._pending.picker.pick(now=wall)
+            if slot is None or key is None:
+                return
+            self._sent(now, wall)
+            poll = self._loop.create_task(self._poll(self.account, key, self._pending.tasks[key], slot))
+            self._under_way.add(poll)
+            poll.add_done_callback(self._under_way.discard)
+
+    def next_at(self) -> float:
+        """Return when the next poll may be sent (the loop's clock), or infinity when something must happen first."""
+        now, wall = self._loop.time(), time.time()
+        pick_at, slot_at = self._pending.picker.ready_at(now=wall), self.slots.ready_at(now)
+        if self.account is None or pick_at is None or slot_at is None:
+            return inf
+        return max(slot_at, now + pick_at - wall, now + self._gate.opens_at(wall) - wall)
+
+    def welcome(self) -> None:
+        """Hear that there are new tasks: they tell whether a refusal is the account's fault, so ask at once."""
+        if self._gate.state is GateState.PAUSED:
+            self._gate = replace(self._gate, until=time.time())
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let the polls under way be answered, for a while, and give back the slots in hand."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=timeout_s)
+        self.slots.give_back()
+
+    async def aclose(self) -> None:
+        """Break off what is still under way."""
+        for poll in self._under_way:
+            poll.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._upstream.aclose()
+        self._close_gate(Gate())
+
+    def _held_back(self, now: float, wall: float) -> bool:
+        if self._gate.opens_at(wall) > wall:
+            return True
+        if self._pending.picker.ready_at(now=wall) != wall:
+            self._hungry_at = None
+            return True
+        self._hungry_at = now if self._hungry_at is None else self._hungry_at
+        return False
+
+    def _sent(self, now: float, wall: float) -> None:
+        metrics.GATE_WAIT.observe(now - (now if self._hungry_at is None else self._hungry_at))
+        self._hungry_at = None
+        if self._gate.state is GateState.PAUSED:
+            self._gate = replace(self._gate, until=wall + self._relay.gates.probe_s)
+
+    async def _poll(self, account: Account, key: str, task: Task, slot: Slot) -> None:
+        try:
+            answer = await ask(Asker(account, self._upstream), task)
+        finally:
+            self.slots.answered(slot, self._loop.time())
+        now = time.time()
+        self._close_gate(after_answer(self._gate, answer, self._relay.gates, self.slots.limit, now=now))
+        try:
+            await self._learn_limit(answer)
+            await self._settle(key, task, answer, now)
+        except FencedError:
+            self.lost = True
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the task must be asked again
+            logger.warning("answer_not_committed", account=account.name, error=type(error).__name__)
+            self._pending.picker.answered(key, answer, now=now, rest_s=UNSAVED_REST_S)
+        self._done.stir()
+
+    async def _learn_limit(self, answer: Answer) -> None:
+        if answer.limit is not None and answer.limit != self._pending.learned_limit:
+            self._pending.learned_limit = answer.limit
+            logger.warning("limit_learned", account=self._fence.lane.account, limit=str(answer.limit))
+            await self._relay.lanes.learn(self._fence, answer.limit)
+
+    async def _settle(self, key: str, task: Task, answer: Answer, now: float) -> None:
+        settled: Task | None = task
+        if tells_of_the_task(answer):
+            self._pending.forget_unwritten(key)
+            answered_at = self._gate.answered_at
+            settled = await settle(self._relay, self._fence, task, answer, answered_at=answered_at, now=now)
+        if settled is None or settled.state is not TaskState.PENDING:
+            self._pending.drop(key)
+            return
+        self._pending.looked(key, settled, answer)
+        self._pending.picker.answered(key, answer, now=now, rest_s=rest_s(settled))
+
+    def _close_gate(self, gate: Gate) -> None:
+        before, self._gate = self._gate, gate
+        if gate.state is before.state:
+            return
+        paused = (gate.state is GateState.PAUSED) - (before.state is GateState.PAUSED)
+        metrics.ACCOUNTS_PAUSED.inc(paused)
+        tell = logger.error if paused > 0 else logger.info
+        tell("account_gate", account=self._fence.lane.account, state=gate.state, reason=gate.reason or before.reason)

@@ -1,0 +1,87 @@
+"""Deliver: POST one callback once, and commit how it ended."""
+
+import time
+from random import random
+
+from relay import log, metrics
+from relay.context import Relay
+from relay.domain import message, signature
+from relay.domain.delivery import Outcome
+from relay.domain.registration import DeathReason, Registration, RegistrationState, after_attempt, after_task
+from relay.store import keys
+from relay.store.write import Fence, Write
+
+logger = log.get(__name__)
+
+
+async def deliver(relay: Relay, fence: Fence, registration_id: str, *, now: float) -> Registration | None:
+    """Try a due registration's callback once; return it as decided, or None when nothing was due after all.
+
+    Raises FencedError and StoreUnavailableError; then the claim lapses and it is tried again: at least once.
+    """
+    registration = await relay.store.registration(registration_id)
+    if registration is not None and registration.state is RegistrationState.PENDING:
+        registration = await _make_due(relay, fence, registration, now)
+    if registration is None or registration.state is not RegistrationState.DELIVERING:
+        await _leave(relay, fence, registration_id)
+        return None
+    body = await relay.store.body(registration_id)
+    if body is None:
+        raise RuntimeError(f"{registration_id} is due and has no body")
+    return await _attempt(relay, fence, registration, body)
+
+
+async def _make_due(relay: Relay, fence: Fence, registration: Registration, now: float) -> Registration | None:
+    """Write down the body of a registration whose task has been settled: every attempt sends it as it is."""
+    task = await relay.store.task(registration.task_name)
+    if task is None or not task.settled:
+        return None
+    due = after_task(registration, task)
+    body = message.body(due, await relay.store.task_status(registration.task_name))
+    write = Write(fence)
+    write.blob(keys.body(due.id), body, kept=True)
+    write.registration(due, now=now, claimed=True)
+    await relay.store.commit(write)
+    return await relay.store.registration(registration.id)
+
+
+async def _attempt(relay: Relay, fence: Fence, registration: Registration, body: bytes) -> Registration:
+    headers = signature.sign(
+        relay.settings.signing_secret, message_id=registration.id, timestamp=int(time.time()), body=body
+    )
+    reply = await relay.callbacks.post(registration.callback_url, body, headers, now=time.time())
+    now = time.time()
+    decided = after_attempt(
+        registration,
+        reply,
+        relay.retries,
+        now=now,
+        dice=random(),  # noqa: S311 - it spreads retries, it guards nothing
+    )
+    write = Write(fence)
+    write.registration(decided, now=now)
+    if decided.settled:
+        write.blob(keys.body(decided.id), body, kept=False)
+    conflict = await relay.store.commit(write)
+    metrics.DELIVERY_ATTEMPTS.labels(reply.outcome).inc()
+    metrics.DELIVERY_DURATION.observe(reply.duration_s)
+    if conflict is None:
+        _observe(decided, now)
+    if reply.outcome is not Outcome.DELIVERED:
+        logger.info("attempt_failed", registration=registration.id, outcome=reply.outcome, status=reply.status_code,
+                    attempts=len(decided.attempts), detail=reply.detail)  # fmt: skip
+    return decided
+
+
+def _observe(registration: Registration, now: float) -> None:
+    if registration.state is RegistrationState.DELIVERED and registration.final_at is not None:
+        metrics.FINAL_TO_DELIVERED.observe(now - registration.final_at)
+        metrics.REGISTRATION_TO_DELIVERED.observe(now - registration.registered_at)
+    if registration.state is RegistrationState.DEAD:
+        metrics.DELIVERIES_DEAD.labels(registration.death or DeathReason.EXHAUSTED).inc()
+
+
+async def _leave(relay: Relay, fence: Fence, registration_id: str) -> None:
+    write = Write(fence)
+    write.leave(fence.lane.account, registration_id)
+    await relay.store.commit(write)

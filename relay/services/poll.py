@@ -1,0 +1,78 @@
+"""Poll: ask the upstream once, and commit what its answer means."""
+
+import time
+from dataclasses import dataclass, replace
+
+from relay import metrics
+from relay.clients.upstream import UpstreamClient
+from relay.context import Relay
+from relay.domain.account import Account
+from relay.domain.answer import Answer, AnswerKind
+from relay.domain.task import Task, after_poll
+from relay.store import keys
+from relay.store.write import Fence, Write
+
+TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who polls: the account and its client."""
+
+    account: Account
+    upstream: UpstreamClient
+
+
+async def ask(asker: Asker, task: Task) -> Answer:
+    """Ask the upstream once; count and time it."""
+    started = time.monotonic()
+    answer = await asker.upstream.ask(asker.account, task.name)
+    label = metrics.account_label(asker.account.name)
+    metrics.UPSTREAM_DURATION.observe(time.monotonic() - started)
+    metrics.UPSTREAM_REQUESTS.labels(label, answer.kind).inc()
+    if answer.shape is not None:
+        metrics.UPSTREAM_THROTTLED.labels(label, answer.shape).inc()
+    return answer
+
+
+async def settle(
+    relay: Relay, fence: Fence, task: Task, answer: Answer, *, answered_at: float | None, now: float
+) -> Task | None:
+    """Commit what the answer means and return the task as it stands, or None when there is no such task any more.
+
+    A task that only was looked at is not written here: its looks and status go with the lane's next turn. Raises
+    FencedError and StoreUnavailableError.
+    """
+    for _ in range(TRIES):
+        decided = after_poll(task, answer, relay.answers, now=now, answered_at=answered_at)
+        moved = decided.state is not task.state or decided.errored_at != task.errored_at
+        conflict = await relay.store.commit(_deciding(fence, decided, answer)) if moved else None
+        if conflict is None:
+            _observe(task, decided, now)
+            return replace(decided, version=decided.version + 1) if moved else decided
+        current = conflict.task(task.name)
+        if current is None or current.settled:
+            return current
+        task = replace(current, looks=task.looks)
+    return task
+
+
+def _deciding(fence: Fence, decided: Task, answer: Answer) -> Write:
+    write = Write(fence)
+    write.task(decided)
+    if answer.task_status is not None:
+        write.blob(keys.status(decided.name), answer.task_status, kept=not decided.settled)
+    return write
+
+
+def _observe(task: Task, decided: Task, now: float) -> None:
+    if not decided.settled or task.settled:
+        return
+    metrics.POLLS_PER_TASK.observe(decided.looks.polls)
+    metrics.DETECTION_LAG.observe(now - (task.looks.last_at or task.registered_at))
+    metrics.REGISTRATION_TO_FINAL.observe(now - task.registered_at)
+
+
+def tells_of_the_task(answer: Answer) -> bool:
+    """Whether the answer says how the task stands, rather than how the upstream does."""
+    return answer.kind in {AnswerKind.PENDING, AnswerKind.FINAL, AnswerKind.REJECTED}

@@ -1,0 +1,225 @@
+"""The worker: arq hands out lanes, this process holds its share of them.
+
+An arq job says "this lane wants a worker" and is over as soon as one has taken it: the lane's lease in our own
+records is the truth. So a lost, doubled or expired job costs a second, never a registration; a sweep asks again.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import orjson
+from arq.connections import ArqRedis
+from arq.worker import Worker as ArqWorker
+from arq.worker import func
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
+
+from relay import log, metrics
+from relay.context import Relay
+from relay.domain.errors import StoreUnavailableError
+from relay.lanes.delivery_lane import DeliveryLane
+from relay.lanes.poll_lane import PollLane
+from relay.store import keys
+from relay.store.keys import LaneKind, LaneName
+from relay.store.opening import connection_pool
+
+ASK_S = 1.0  # how often arq's queue is read when nothing wakes the worker
+SWEEP_S = 3.0
+ALIVE_S = 10.0
+STOP_S = 5.0
+RETRY_S = 0.5
+
+logger = log.get(__name__)
+
+
+def _loads(value: bytes) -> Any:
+    return orjson.loads(value)
+
+
+class _Queue(ArqWorker):
+    """arq's worker, read when woken instead of all the time, and outliving an outage of the store."""
+
+    def __init__(self, worker: "Worker", pool: ConnectionPool) -> None:
+        super().__init__(
+            functions=[func(_take_lane, name="lane", timeout=5, max_tries=1_000_000_000, keep_result=0)],
+            queue_name=keys.QUEUE,
+            redis_pool=ArqRedis(
+                pool, job_serializer=orjson.dumps, job_deserializer=_loads, default_queue_name=keys.QUEUE
+            ),
+            ctx={"worker": worker},
+            max_jobs=100,
+            handle_signals=False,
+            health_check_interval=60,
+            health_check_key=f"{keys.QUEUE}:health:{worker.holder}",
+            job_serializer=orjson.dumps,
+            job_deserializer=_loads,
+            log_results=False,
+        )
+        self.in_progress_timeout_s = 3  # a worker that dies between pick-up and lease costs so long
+        self._worker = worker
+        self.woken = asyncio.Event()
+
+    async def main(self) -> None:
+        """Read the queue while this worker has room; never end for an error of the store."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.woken.wait(), ASK_S)
+            self.woken.clear()
+            try:
+                if self._worker.has_room:
+                    await self._poll_iteration()
+            except (RedisError, OSError, StoreUnavailableError):
+                metrics.STORE_ERRORS.inc()
+                await asyncio.sleep(RETRY_S)
+
+    async def want_worker(self, lane: LaneName) -> None:
+        """Put the lane into the queue, unless it is there."""
+        await self.pool.enqueue_job("lane", str(lane), _job_id=f"lane:{lane}")
+
+
+async def _take_lane(ctx: dict[Any, Any], lane: str) -> None:
+    worker: Worker = ctx["worker"]
+    await worker.take(LaneName.parse(lane))
+
+
+class Worker:
+    """Holds lanes: takes them from arq's queue up to its fair share, and hands back what is above it."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.holder = relay.holder
+        self._relay = relay
+        self._lanes: dict[LaneName, PollLane | DeliveryLane] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._share = 1
+        self._stopping = False
+        settings = relay.settings.redis_url
+        self._pool = connection_pool(settings.get_secret_value() if settings else "")
+        self._queue = _Queue(self, self._pool)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether this worker may take one lane more."""
+        return not self._stopping and len(self._lanes) < self._share
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then hand every lane back. Returns when that is done."""
+        duties = [
+            asyncio.create_task(duty)
+            for duty in (self._queue.main(), self._for_ever(self._listen), self._for_ever(self._sweep), _watch_loop())
+        ]
+        try:
+            await stop.wait()
+        finally:
+            await self._hand_back_all()
+            for duty in (*duties, *self._queue.tasks.values()):
+                duty.cancel()
+            await asyncio.gather(*duties, *self._queue.tasks.values(), return_exceptions=True)
+            await self._pool.aclose()
+
+    async def take(self, name: LaneName) -> None:
+        """Acquire the lane and work it, unless somebody else holds it or this worker has enough."""
+        if name in self._lanes or not self.has_room:
+            return
+        fence = await self._relay.lanes.acquire(name)
+        if fence is None:
+            return
+        lane: PollLane | DeliveryLane
+        if name.kind is LaneKind.POLL:
+            metrics.prepare_account(name.account)
+            lane = PollLane(self._relay, fence, await self._relay.account(name.account))
+        else:
+            lane = DeliveryLane(self._relay, fence)
+        self._lanes[name] = lane
+        running = asyncio.create_task(self._work(name, lane))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+
+    async def _work(self, name: LaneName, lane: PollLane | DeliveryLane) -> None:
+        metrics.LANES.labels(name.kind).inc()
+        try:
+            await lane.run()
+        except Exception:
+            logger.exception("lane_failed", lane=str(name))
+        finally:
+            metrics.LANES.labels(name.kind).dec()
+            del self._lanes[name]
+
+    # ------------------------------------------------------------------ duties
+
+    async def _listen(self) -> None:
+        """Pass on what the store tells: to the lane if it is held here, else to arq's queue."""
+        async with self._queue.pool.pubsub() as channel:
+            await channel.subscribe(keys.WAKE)
+            async for message in channel.listen():
+                if message["type"] == "message":
+                    await self._woken(LaneName.parse(message["data"].decode()))
+
+    async def _woken(self, name: LaneName) -> None:
+        lane = self._lanes.get(name)
+        if lane is not None:
+            lane.stir()
+            return
+        if not self.has_room:
+            await self._take_census()
+        if self.has_room:
+            await self._queue.want_worker(name)
+            self._queue.woken.set()
+
+    async def _sweep(self) -> None:
+        """Put back what fell out of arq's queue: lanes that want a holder and have none."""
+        while True:
+            await self._take_census()
+            due, oldest_s = await self._relay.lanes.due()
+            _observe_due(due, oldest_s)
+            for name in due:
+                if name not in self._lanes:
+                    await self._queue.want_worker(name)
+            if due:
+                self._queue.woken.set()
+            next_due_s = await self._relay.lanes.next_due_s()
+            await asyncio.sleep(SWEEP_S if next_due_s is None else min(SWEEP_S, max(0.2, next_due_s + 0.05)))
+
+    async def _take_census(self) -> None:
+        """Learn this worker's fair share, and hand back lanes above it."""
+        self._share = max(1, await self._relay.lanes.share(alive_s=ALIVE_S))
+        surplus = len(self._lanes) - self._share
+        if surplus > self._share // 10:
+            for lane in list(self._lanes.values())[:surplus]:
+                lane.stop()
+
+    async def _for_ever(self, duty: Any) -> None:
+        while True:
+            try:
+                await duty()
+            except (RedisError, OSError, StoreUnavailableError) as error:
+                metrics.STORE_ERRORS.inc()
+                logger.warning("store_unreachable", duty=duty.__name__, error=type(error).__name__)
+            await asyncio.sleep(RETRY_S)
+
+    async def _hand_back_all(self) -> None:
+        self._stopping = True
+        with suppress(StoreUnavailableError):
+            await self._relay.lanes.leave()
+        for lane in list(self._lanes.values()):
+            lane.stop()
+        if self._running:
+            await asyncio.wait(self._running, timeout=STOP_S)
+        for running in self._running:
+            running.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+def _observe_due(due: list[LaneName], oldest_s: float) -> None:
+    for kind in LaneKind:
+        waiting = [name for name in due if name.kind is kind]
+        metrics.OLDEST_DUE.labels(kind).set(oldest_s if waiting else 0.0)
+
+
+async def _watch_loop() -> None:
+    """Measure how late the event loop runs its timers."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due_at = loop.time() + 1.0
+        await asyncio.sleep(1.0)
+        metrics.EVENT_LOOP_LAG.set(max(0.0, loop.time() - due_at))
