@@ -1,0 +1,37 @@
+"""Request bodies: capped while they arrive, within a deadline, then decoded."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from relay.api.state import AppRequest
+from relay.domain.errors import BodyTooLargeError, MalformedBodyError
+
+MAX_BODY_BYTES = 65_536
+RECEIVE_S = 10.0
+
+
+async def json_body(request: AppRequest, *, max_bytes: int = MAX_BODY_BYTES) -> Any:
+    """Return the decoded body. Raises BodyTooLargeError and MalformedBodyError."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise BodyTooLargeError(f"at most {max_bytes} bytes")
+    try:
+        async with asyncio.timeout(RECEIVE_S):
+            body = await _capped(request, max_bytes)
+    except TimeoutError as error:
+        raise MalformedBodyError(f"the body did not arrive within {RECEIVE_S:g} s") from error
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedBodyError(f"the body is not JSON: {error}") from error
+
+
+async def _capped(request: AppRequest, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > max_bytes:
+            raise BodyTooLargeError(f"at most {max_bytes} bytes")
+    return bytes(body)

@@ -1,0 +1,53 @@
+"""`/healthz`, `/readyz`, `/metrics`: the same in the API and in a worker."""
+
+import orjson
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.responses import Response
+from starlette.routing import Route
+
+from relay import metrics
+from relay.api.state import AppRequest
+from relay.context import Relay
+from relay.domain.errors import StoreUnavailableError
+from relay.store.counts import counts
+from relay.store.opening import weaknesses
+
+
+async def live(_: AppRequest) -> Response:
+    """GET /healthz: the process answers."""
+    return Response(orjson.dumps({"status": "ok"}), media_type="application/json")
+
+
+async def ready(request: AppRequest) -> Response:
+    """GET /readyz: the store answers and would lose nothing; `degraded` when it would and that is allowed."""
+    relay = request.state["relay"]
+    try:
+        found = await weaknesses(relay.store)
+    except StoreUnavailableError as error:
+        return _readiness(503, "unavailable", str(error))
+    if not found:
+        return _readiness(200, "ready", "")
+    allowed = relay.settings.allow_degraded
+    return _readiness(200 if allowed else 503, f"degraded: {'; '.join(found)}", "the store could lose a registration")
+
+
+def _readiness(status: int, word: str, detail: str) -> Response:
+    return Response(orjson.dumps({"status": word, "detail": detail}), status, media_type="application/json")
+
+
+async def measure(request: AppRequest) -> Response:
+    """GET /metrics: Prometheus text; what waits is counted in the store at the scrape."""
+    await _count_waiting(request.state["relay"])
+    return Response(generate_latest(metrics.REGISTRY), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+async def _count_waiting(relay: Relay) -> None:
+    try:
+        pending, due = await counts(relay.store)
+    except StoreUnavailableError:
+        return
+    metrics.WAITING.set(pending=pending, delivering=due)
+
+
+ROUTES = [Route("/healthz", live), Route("/readyz", ready), Route("/metrics", measure)]
