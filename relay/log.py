@@ -8,7 +8,7 @@ import sys
 
 import structlog
 
-_TALKATIVE = ("httpx", "httpcore", "arq", "uvicorn.access", "asyncio")
+_TALKATIVE = ("httpx", "httpcore", "arq", "uvicorn.access", "uvicorn.error", "asyncio")
 
 
 def configure(level: str) -> None:

@@ -54,9 +54,11 @@ async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[str]:
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = error.strerror or str(error)
         raise SettingError(
             f"RELAY_HOST, RELAY_PORT, RELAY_METRICS_PORT: cannot listen on {host}:{port}: {reason}"
         ) from error
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # uvloop does this, asyncio would not: 40 ms a reply
+    return listener

@@ -31,11 +31,12 @@ class DeliveryLane:
         self._attempts: set[asyncio.Task[None]] = set()
         self._renewed_at = self._busy_at = self._loop.time()
         self._next_claim_at = 0.0
+        self._stirred = False
         self._stopping = False
 
     def stir(self) -> None:
         """Claim now: something has become due."""
-        self._next_claim_at = 0.0
+        self._stirred = True
         self._stirring.stir()
 
     def stop(self) -> None:
@@ -46,9 +47,10 @@ class DeliveryLane:
     async def run(self) -> None:
         try:
             while not self._stopping:
-                if self._loop.time() >= self._next_claim_at:
+                if self._stirred or self._loop.time() >= self._next_claim_at:
+                    self._stirred = False  # before the claim: what stirs during it wants another one
                     await self._claim()
-                await self._stirring.sleep_until(self._next_claim_at)
+                await self._stirring.sleep_until(0.0 if self._stirred else self._next_claim_at)
             if self._attempts:
                 await asyncio.wait(self._attempts, timeout=DRAIN_S)
             await self._relay.lanes.release(self.fence)

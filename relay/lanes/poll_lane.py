@@ -41,12 +41,13 @@ class PollLane:
         self._loop = asyncio.get_running_loop()
         self._turned_at = self._busy_at = self._loop.time()
         self._next_turn_at = 0.0
+        self._stirred = False
         self._behind = True  # until all that has changed is loaded
         self._stopping = False
 
     def stir(self) -> None:
         """Take a turn soon: something has changed."""
-        self._next_turn_at = min(self._next_turn_at, self._turned_at + STIRRED_TURN_S)
+        self._stirred = True
         self._stirring.stir()
 
     def stop(self) -> None:
@@ -69,7 +70,8 @@ class PollLane:
             await self._polls.aclose()
 
     async def _step(self) -> None:
-        if self._loop.time() >= self._next_turn_at:
+        if self._loop.time() >= self._turn_due_at():
+            self._stirred = False  # before the turn: what stirs during it wants another one
             await self._try_turn()
         if self._loop.time() - self._turned_at > LEASE_MS / 1000:
             self._stopping = True
@@ -78,8 +80,11 @@ class PollLane:
         self._polls.send_ready()
         deadline_in_s = self._pending.next_deadline() - time.time()
         await self._stirring.sleep_until(
-            min(self._polls.next_at(), self._next_turn_at, self._loop.time() + deadline_in_s)
+            min(self._polls.next_at(), self._turn_due_at(), self._loop.time() + deadline_in_s)
         )
+
+    def _turn_due_at(self) -> float:
+        return min(self._next_turn_at, self._turned_at + STIRRED_TURN_S) if self._stirred else self._next_turn_at
 
     async def _try_turn(self) -> None:
         """Take a turn; while the store is out of reach, try again for as long as the lease lasts."""

@@ -18,8 +18,8 @@ def connection_pool(url: str) -> ConnectionPool:
         raise SettingError(f"RELAY_REDIS_URL: write it as one of {', '.join(_SCHEMES)}")
     try:
         return ConnectionPool.from_url(url, socket_connect_timeout=TIMEOUT_S)
-    except ValueError as error:
-        raise SettingError(f"RELAY_REDIS_URL: {error}") from error
+    except ValueError:
+        raise SettingError("RELAY_REDIS_URL: it cannot be read; escape special characters as %XX") from None
 
 
 async def weaknesses(store: Store) -> tuple[str, ...]:
