@@ -25,6 +25,7 @@ from relay.store.keys import LaneKind, LaneName
 from relay.store.opening import connection_pool
 
 ASK_S = 1.0  # how often arq's queue is read when nothing wakes the worker
+AGAIN_S = 0.005
 SWEEP_S = 3.0
 ALIVE_S = 10.0
 STOP_S = 5.0
@@ -69,6 +70,9 @@ class _Queue(ArqWorker):
             try:
                 if self._worker.has_room:
                     await self._poll_iteration()
+                if self.tasks:
+                    self.woken.set()  # there may be more than one reading holds
+                    await asyncio.sleep(AGAIN_S)
             except (RedisError, OSError, StoreUnavailableError):
                 metrics.STORE_ERRORS.inc()
                 await asyncio.sleep(RETRY_S)
@@ -150,16 +154,16 @@ class Worker:
     async def _listen(self) -> None:
         """Pass on what the store tells: to the lane if it is held here, else to arq's queue."""
         async with self._queue.pool.pubsub() as channel:
-            await channel.subscribe(keys.WAKE)
+            await channel.subscribe(keys.STIR, keys.WANT)
             async for message in channel.listen():
                 if message["type"] == "message":
-                    await self._woken(LaneName.parse(message["data"].decode()))
+                    name = LaneName.parse(message["data"].decode())
+                    if name in self._lanes:
+                        self._lanes[name].stir()
+                    elif message["channel"] == keys.WANT.encode():
+                        await self._wanted(name)
 
-    async def _woken(self, name: LaneName) -> None:
-        lane = self._lanes.get(name)
-        if lane is not None:
-            lane.stir()
-            return
+    async def _wanted(self, name: LaneName) -> None:
         if not self.has_room:
             await self._take_census()
         if self.has_room:

@@ -1,5 +1,6 @@
 """Pending: the pending tasks of one account, in the memory of the lane's holder."""
 
+from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import islice
 from math import inf
@@ -48,9 +49,10 @@ class Pending:
 
     def looked(self, key: str, task: Task, answer: Answer) -> None:
         """Keep what a poll has shown; it is written with the next turn."""
-        if key not in self.tasks:
+        current = self.tasks.get(key)
+        if current is None:
             return
-        self.tasks[key] = task
+        self.tasks[key] = task if task.version >= current.version else replace(current, looks=task.looks)
         self._unwritten_looks[key] = task.looks
         if answer.task_status is not None and self._seen_statuses.get(key) != hash(answer.task_status):
             self._seen_statuses[key] = hash(answer.task_status)

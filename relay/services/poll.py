@@ -8,7 +8,7 @@ from relay.clients.upstream import UpstreamClient
 from relay.context import Relay
 from relay.domain.account import Account
 from relay.domain.answer import Answer, AnswerKind
-from relay.domain.task import Task, after_poll
+from relay.domain.task import Task, TaskState, after_poll
 from relay.store import keys
 from relay.store.write import Fence, Write
 
@@ -51,7 +51,7 @@ async def settle(
             _observe(task, decided, now)
             return replace(decided, version=decided.version + 1) if moved else decided
         current = conflict.task(task.name)
-        if current is None or current.settled:
+        if current is None or current.state is not TaskState.PENDING:
             return current
         task = replace(current, looks=task.looks)
     return task

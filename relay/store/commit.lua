@@ -1,7 +1,7 @@
 -- commit.lua: save records compare-and-set and put them where their own fields say. All of it, or nothing.
 --
 -- KEYS[1]  hash of the lane whose epoch fences the write     KEYS[2]  relay:lanes
--- ARGV[1]  the epoch, or '' when no lane is asked            ARGV[2]  the wake channel
+-- ARGV[1]  the epoch, or '' when no lane is asked            ARGV[2], ARGV[3]  the channels STIR and WANT
 -- Then operations, each taking its KEYS and ARGV in turn:
 --   save    key            | expected version, value, ttl (ms, 0: none)   value is '<version> <JSON>'
 --   blob    key            | value, ttl (ms, 0: none)
@@ -9,14 +9,14 @@
 --   leave   zset           | member
 --   change  zset, lane     | member                  placed at the lane's next change number
 --   forget  hash           | field
---   wake    lane hash      | lane                    tells its holder, or that it needs one
+--   wake    lane hash      | lane                    tells its holder (STIR), or that it needs one (WANT)
 -- Returns {'saved'}, {'fenced'}, or {'conflict', current value of each save or ''}.
 
 local KEYS_OF = {save = 1, blob = 1, due = 1, leave = 1, change = 2, forget = 1, wake = 1}
 local ARGS_OF = {save = 3, blob = 2, due = 2, leave = 1, change = 1, forget = 1, wake = 1}
 
 local function each(operation)
-  local key, arg = 3, 3
+  local key, arg = 3, 4
   while ARGV[arg] do
     operation(ARGV[arg], key, arg + 1)
     key, arg = key + KEYS_OF[ARGV[arg]], arg + 1 + ARGS_OF[ARGV[arg]]
@@ -60,11 +60,13 @@ local apply = {
   forget = function(key, arg) redis.call('HDEL', KEYS[key], ARGV[arg]) end,
   wake = function(key, arg)
     if redis.call('HSETNX', KEYS[key], 'stirred', 1) == 0 then return end
-    if redis.call('HEXISTS', KEYS[key], 'holder') == 0 then
-      redis.call('ZADD', KEYS[2], 'LT', now(), ARGV[arg])
-      redis.call('PERSIST', KEYS[key])
+    if redis.call('HEXISTS', KEYS[key], 'holder') == 1 then
+      redis.call('PUBLISH', ARGV[2], ARGV[arg])
+      return
     end
-    redis.call('PUBLISH', ARGV[2], ARGV[arg])
+    redis.call('ZADD', KEYS[2], 'LT', now(), ARGV[arg])
+    redis.call('PERSIST', KEYS[key])
+    redis.call('PUBLISH', ARGV[3], ARGV[arg])
   end,
 }
 each(function(name, key, arg) apply[name](key, arg) end)

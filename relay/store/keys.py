@@ -14,7 +14,8 @@ from relay.domain.task import TaskName
 LANES = "relay:lanes"  # zset: lane -> when its lease ends, or when it needs a holder (store ms)
 WORKERS = "relay:workers"  # zset: worker -> until when it is alive (store ms)
 ACCOUNTS = "relay:accounts"  # hash: account -> its settings as JSON, the key encrypted
-WAKE = "relay:wake"  # channel: the lane that has something new
+STIR = "relay:stir"  # channel: a held lane that has something new
+WANT = "relay:want"  # channel: a lane that wants a holder
 QUEUE = "relay:arq"  # arq's own queue: the lanes that want a worker
 
 _ID_SHARD = slice(4, 6)

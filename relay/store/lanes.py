@@ -84,7 +84,7 @@ class LaneStore:
         lane = fence.lane
         queue = keys.pending(lane.account) if lane.kind is LaneKind.POLL else keys.due(lane.account)
         await self._release(
-            [keys.lane(lane), keys.LANES, queue], [str(lane), fence.epoch, keys.WAKE, lane.kind, EPOCH_KEPT_MS]
+            [keys.lane(lane), keys.LANES, queue], [str(lane), fence.epoch, keys.WANT, lane.kind, EPOCH_KEPT_MS]
         )
 
     async def turn(self, fence: Fence, rate: Rate, told: TurnRequest) -> Grants:

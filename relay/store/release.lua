@@ -1,7 +1,7 @@
 -- release.lua: hand a lane back, so that somebody else may go on at once, or later when nothing is due.
 --
 -- KEYS[1]  lane hash      KEYS[2]  relay:lanes      KEYS[3]  the lane's own zset: pending tasks, or due deliveries
--- ARGV[1]  lane           ARGV[2]  epoch            ARGV[3]  wake channel
+-- ARGV[1]  lane           ARGV[2]  epoch            ARGV[3]  the channel WANT
 -- ARGV[4]  'poll' (anything pending is due now) or 'delivery' (the first score is when it is due, store ms)
 -- ARGV[5]  ms for which to remember the epoch of a lane with nothing left
 -- Returns 1, or 0 when somebody else holds it.

@@ -46,7 +46,7 @@ class Store:
 
     async def commit(self, write: Write) -> Conflict | None:
         """Do all of it at once and return None, or nothing and return the conflict. Raises FencedError."""
-        script_keys, args = write.command(keys.WAKE)
+        script_keys, args = write.command()
         verdict, *current = await self._commit(script_keys, args)
         if verdict == b"fenced":
             metrics.FENCED_COMMITS.inc()

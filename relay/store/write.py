@@ -30,11 +30,11 @@ class Write:
     _args: list[Word] = field(default_factory=list)
     _woken: set[LaneName] = field(default_factory=set)
 
-    def command(self, lane_channel: str) -> tuple[list[str], list[Word]]:
+    def command(self) -> tuple[list[str], list[Word]]:
         """Return the script's KEYS and ARGV."""
         fence_key = keys.lane(self.fence.lane) if self.fence else keys.LANES
         epoch = self.fence.epoch if self.fence else ""
-        return [fence_key, keys.LANES, *self._keys], [epoch, lane_channel, *self._args]
+        return [fence_key, keys.LANES, *self._keys], [epoch, keys.STIR, keys.WANT, *self._args]
 
     def _add(self, operation: str, keys_: tuple[str, ...], *args: Word) -> None:
         self._keys.extend(keys_)
