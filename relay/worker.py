@@ -70,9 +70,9 @@ class _Queue(ArqWorker):
             try:
                 if self._worker.has_room:
                     await self._poll_iteration()
-                if self.tasks:
-                    self.woken.set()  # there may be more than one reading holds
-                    await asyncio.sleep(AGAIN_S)
+                    if self.tasks:
+                        self.woken.set()  # there may be more than one reading holds
+                        await asyncio.sleep(AGAIN_S)
             except (RedisError, OSError, StoreUnavailableError):
                 metrics.STORE_ERRORS.inc()
                 await asyncio.sleep(RETRY_S)

@@ -29,9 +29,13 @@ async def json_body(request: AppRequest, *, max_bytes: int = MAX_BODY_BYTES) -> 
 
 
 async def _capped(request: AppRequest, max_bytes: int) -> bytes:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise MalformedBodyError("the client left before its body was whole")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
         if len(body) > max_bytes:
             raise BodyTooLargeError(f"at most {max_bytes} bytes")
-    return bytes(body)
+    return body

@@ -19,8 +19,8 @@ from relay.services.show import Shown, show, with_task
 
 async def create(request: AppRequest) -> Response:
     """POST /v1/registrations: 201 when new, 200 when there already."""
-    client = request.state["keys"].client(request.headers)
-    relay = request.state["relay"]
+    state = request.state
+    client, relay = state["keys"].client(request.headers), state["relay"]
     try:
         draft = Draft.parse(await json_body(request))
         registration, created = await register(relay, client, draft, now=time.time())

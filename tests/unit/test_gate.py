@@ -1,0 +1,99 @@
+"""What holds back all polls of an account, and what lets them go again."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from relay.domain.answer import Answer, AnswerKind
+from relay.domain.budget import Limit
+from relay.domain.gate import Gate, GatePolicy, GateState, after_answer
+from tests.support.builders import NOW
+
+POLICY = GatePolicy()
+LIMIT = Limit(25, 5.0)
+
+
+def gate_after(*kinds: AnswerKind, gate: Gate | None = None) -> Gate:
+    """Return the gate after these answers, all of them at `NOW`."""
+    return gate_hearing((Answer(kind) for kind in kinds), Gate() if gate is None else gate)
+
+
+def gate_hearing(answers: Iterable[Answer], gate: Gate, *, now: float = NOW) -> Gate:
+    for answer in answers:
+        gate = after_answer(gate, answer, POLICY, LIMIT, now=now)
+    return gate
+
+
+def test_a_new_gate_is_open() -> None:
+    assert Gate().opens_at(NOW) == NOW
+
+
+def test_a_refusal_for_rate_waits_one_window() -> None:
+    gate = gate_after(AnswerKind.THROTTLED)
+    assert (gate.state, gate.reason, gate.opens_at(NOW)) == (GateState.WAITING, AnswerKind.THROTTLED, NOW + 5)
+    assert gate.opens_at(NOW + 6) == NOW + 6
+
+
+@pytest.mark.parametrize("retry_after_s", [0.0, 2.0, 90.0])
+def test_a_retry_after_takes_the_windows_place(retry_after_s: float) -> None:
+    gate = gate_hearing([Answer(AnswerKind.THROTTLED, retry_after_s=retry_after_s)], Gate())
+    assert gate.opens_at(NOW) == NOW + retry_after_s
+
+
+def test_of_several_waits_the_longest_holds() -> None:
+    waits = [Answer(AnswerKind.THROTTLED, retry_after_s=at) for at in (3.0, 30.0, 1.0)]
+    assert gate_hearing(waits, Gate()).opens_at(NOW) == NOW + 30
+
+
+@pytest.mark.parametrize("kind", [AnswerKind.UNAUTHORIZED, AnswerKind.REJECTED])
+def test_five_refusals_in_a_row_pause_the_account_and_four_do_not(kind: AnswerKind) -> None:
+    four = gate_after(*[kind] * 4)
+    five = gate_after(kind, gate=four)
+    assert (four.state, four.opens_at(NOW)) == (GateState.OPEN, NOW)
+    assert (five.state, five.reason, five.opens_at(NOW)) == (GateState.PAUSED, kind, NOW + POLICY.probe_s)
+
+
+def test_refusals_are_in_a_row_although_faults_come_between() -> None:
+    refused, failed = AnswerKind.UNAUTHORIZED, AnswerKind.TIMEOUT
+    assert gate_after(refused, failed, refused, failed, refused, refused, refused).state is GateState.PAUSED
+
+
+@pytest.mark.parametrize("usable", [AnswerKind.PENDING, AnswerKind.FINAL])
+def test_one_usable_answer_between_refusals_starts_the_count_again(usable: AnswerKind) -> None:
+    refused = [AnswerKind.REJECTED] * 4
+    assert gate_after(*refused, usable, *refused).state is GateState.OPEN
+
+
+def test_a_refused_probe_keeps_the_account_paused_for_another_while() -> None:
+    paused = gate_after(*[AnswerKind.UNAUTHORIZED] * 5)
+    probed = gate_hearing([Answer(AnswerKind.UNAUTHORIZED)], paused, now=NOW + 60)
+    assert (probed.state, probed.opens_at(NOW + 60)) == (GateState.PAUSED, NOW + 120)
+
+
+def test_a_refusal_for_rate_does_not_end_a_pause_nor_shorten_it() -> None:
+    paused = gate_after(*[AnswerKind.UNAUTHORIZED] * 5, AnswerKind.THROTTLED)
+    assert (paused.state, paused.opens_at(NOW)) == (GateState.PAUSED, NOW + POLICY.probe_s)
+
+
+def test_a_pause_does_not_cut_a_longer_retry_after_short() -> None:
+    waiting = gate_hearing([Answer(AnswerKind.THROTTLED, retry_after_s=600.0)], Gate())
+    paused = gate_after(*[AnswerKind.UNAUTHORIZED] * 5, gate=waiting)
+    assert (paused.state, paused.opens_at(NOW)) == (GateState.PAUSED, NOW + 600)
+
+
+@pytest.mark.parametrize("kind", [AnswerKind.ERROR, AnswerKind.TIMEOUT, AnswerKind.UNUSABLE])
+def test_from_the_third_fault_in_a_row_each_doubles_the_wait_up_to_a_bound(kind: AnswerKind) -> None:
+    waits = [gate_after(*[kind] * count).opens_at(NOW) - NOW for count in range(10)]
+    assert waits == [0, 0, 0, 0.5, 1, 2, 4, 8, 8, 8]
+
+
+@pytest.mark.parametrize("kind", set(AnswerKind) - {AnswerKind.PENDING, AnswerKind.FINAL})
+@pytest.mark.parametrize("usable", [AnswerKind.PENDING, AnswerKind.FINAL])
+def test_a_usable_answer_opens_whatever_was_closed_and_forgets_the_rest(kind: AnswerKind, usable: AnswerKind) -> None:
+    closed = gate_after(*[kind] * 7)
+    assert closed.opens_at(NOW) > NOW
+    assert gate_after(usable, gate=closed) == Gate(answered_at=NOW)
+
+
+def test_the_last_usable_answer_is_remembered_through_refusals() -> None:
+    assert gate_after(AnswerKind.FINAL, *[AnswerKind.REJECTED] * 5).answered_at == NOW
