@@ -46,7 +46,7 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 def _spare_the_collector() -> None:
-    """Look for cycles seldom: what a request makes is freed by its last reference, and modules live as long as we do."""
+    """Look for cycles seldom: what a request makes goes with its last reference, and modules live as long as we do."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -44,8 +44,10 @@ end
 for till, hold, count in string.gmatch(ARGV[15], '(%d+)=(%d+)=(%d+)') do
   till = tonumber(till)
   if held[till] then held[till] = held[till] - count end
-  local later = rounded(now + hold)
-  held[later] = (held[later] or 0) + count
+  if hold ~= '0' then
+    local later = rounded(now + 1 + hold)  -- `now` has lost its fraction of a millisecond
+    held[later] = (held[later] or 0) + count
+  end
 end
 
 local ends, in_use = {}, 0

@@ -1,20 +1,23 @@
 """The state diagrams of ARCHITECTURE.md, drawn from the tables of legal moves.
 
-    python -m tests.support.diagrams        # writes them anew
+python -m tests.support.diagrams        # writes them anew
 """
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from relay.domain import registration, task
+
+State = TypeVar("State", bound=StrEnum)
+Move = TypeVar("Move", bound=StrEnum)
 
 PAGE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 _MARKED = "<!-- {name}: drawn from the table by `make docs` -->\n{diagram}<!-- end of {name} -->"
 
 
-def diagram(moves: Mapping[StrEnum, Mapping[StrEnum, StrEnum]]) -> str:
+def diagram(moves: Mapping[State, Mapping[Move, State]]) -> str:
     """Return a table of legal moves as a Mermaid state diagram."""
     arrows = "".join(
         f"  {before} --> {after}: {move}\n" for before, admitted in moves.items() for move, after in admitted.items()
@@ -24,9 +27,10 @@ def diagram(moves: Mapping[StrEnum, Mapping[StrEnum, StrEnum]]) -> str:
 
 def drawn(page: str) -> str:
     """Return the page with both diagrams as the tables are now."""
-    for name, moves in (("task", task.MOVES), ("registration", registration.MOVES)):
-        marked = _MARKED.format(name=name, diagram=diagram(moves))
-        page = re.sub(rf"<!-- {name}: .*?<!-- end of {name} -->", lambda _, new=marked: new, page, flags=re.DOTALL)
+    for name, picture in (("task", diagram(task.MOVES)), ("registration", diagram(registration.MOVES))):
+        before, _, rest = page.partition(f"<!-- {name}: ")
+        _, _, after = rest.partition(f"<!-- end of {name} -->")
+        page = before + _MARKED.format(name=name, diagram=picture) + after
     return page
 
 

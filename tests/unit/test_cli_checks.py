@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from relay.cli.demo.one import One
+from relay.cli.demo.report import Report, Spread, table
 from relay.cli.doctor.check import Verdict
 from relay.cli.doctor.settings import read_good_settings
 from relay.cli.doctor.upstream import judge
-from relay.cli.demo.one import One
-from relay.cli.demo.report import Report, Spread, table
 from relay.domain.answer import Answer, AnswerKind
 
 KEPT = Report(

@@ -1,0 +1,220 @@
+"""The callback client against real sockets: what receivers do, and what each is called."""
+
+import asyncio
+import gzip
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from ipaddress import ip_network
+
+import pytest
+
+from relay import __version__
+from relay.clients.callback import HOST_CONNECTIONS, CallbackClient
+from relay.domain.delivery import Outcome, Reply
+from relay.domain.destination import DestinationPolicy
+from tests.support.listener import OK, Answer, listener, status
+
+LOOPBACK = DestinationPolicy(allow=(ip_network("127.0.0.0/8"),))
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[CallbackClient]:
+    async with aclosing(CallbackClient(LOOPBACK, deadline_s=0.5)) as client:
+        yield client
+
+
+async def post(client: CallbackClient, url: str) -> Reply:
+    return await client.post(url, b'{"a": 1}', {"webhook-id": "reg_1"}, now=NOW)
+
+
+async def test_a_callback_is_posted_as_the_contract_says(client: CallbackClient) -> None:
+    async with listener(OK) as listening:
+        reply = await post(client, listening.url)
+    assert (reply.outcome, reply.status_code, reply.excerpt) == (Outcome.DELIVERED, 200, b"ok")
+    head, _, body = listening.requests[0].partition(b"\r\n\r\n")
+    assert body == b'{"a": 1}'
+    line, *headers = head.decode().lower().split("\r\n")
+    assert line == "post /hook?a=b http/1.1"
+    assert set(headers) == {
+        f"host: 127.0.0.1:{listening.port}",
+        "accept: */*",
+        "accept-encoding: identity",
+        "content-type: application/json",
+        f"user-agent: taskstatus-relay/{__version__}",
+        "webhook-id: reg_1",
+        "content-length: 8",
+    }
+
+
+async def test_the_path_goes_out_byte_for_byte(client: CallbackClient) -> None:
+    async with listener(OK) as listening:
+        await post(client, f'http://127.0.0.1:{listening.port}/a/../b//%7e?{{x}}|"^%zz')
+    assert listening.requests[0].startswith(b'POST /a/../b//%7e?{x}|"^%zz HTTP/1.1\r\n')
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        ("204 No Content", Outcome.DELIVERED),
+        ("404 Not Found", Outcome.CLIENT_ERROR),
+        ("410 Gone", Outcome.GONE),
+        ("500 Oh", Outcome.SERVER_ERROR),
+    ],
+)
+async def test_the_status_line_decides(client: CallbackClient, line: str, outcome: Outcome) -> None:
+    async with listener(status(line)) as listening:
+        reply = await post(client, listening.url)
+    assert (reply.outcome, reply.status_code) == (outcome, int(line[:3]))
+
+
+async def test_retry_after_becomes_an_instant(client: CallbackClient) -> None:
+    async with listener(status("429 Slow Down", "retry-after: 60")) as listening:
+        reply = await post(client, listening.url)
+    assert reply.outcome is Outcome.THROTTLED
+    assert reply.retry_at is not None
+    assert NOW + 60 <= reply.retry_at <= NOW + 61
+
+
+async def test_a_redirect_is_not_followed_and_a_cookie_not_kept(client: CallbackClient) -> None:
+    async with listener(OK) as canary:
+        moved = status("307 Moved", f"location: {canary.url}", "set-cookie: a=b")
+        async with listener(moved) as listening:
+            outcomes = [(await post(client, listening.url)).outcome for _ in range(2)]
+    assert outcomes == [Outcome.REDIRECT, Outcome.REDIRECT]
+    assert canary.connects == 0
+    assert b"cookie" not in listening.requests[1].lower()
+
+
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with listener(OK) as canary, listener(OK) as listening:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{canary.port}")
+        async with aclosing(CallbackClient(LOOPBACK)) as client:
+            assert (await post(client, listening.url)).outcome is Outcome.DELIVERED
+    assert canary.connects == 0
+
+
+async def drip_head(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 ")
+    await drip_for_ever(writer)
+
+
+async def drip_body(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+    await drip_for_ever(writer)
+
+
+async def drip_for_ever(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"O")
+        await writer.drain()
+        await asyncio.sleep(0.01)  # a slow receiver is what this is
+
+
+async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def early_close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 ")
+
+
+async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    linger_for_nothing = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_nothing)
+
+
+async def reset_after_200(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nabc")
+    await writer.drain()
+    await reset(reader, writer)
+
+
+def flood(first: bytes, then: bytes) -> Answer:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        while True:
+            writer.write(then * 100)
+            await writer.drain()
+
+    return answer
+
+
+BOMB = gzip.compress(bytes(50_000_000))
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (say_nothing, Outcome.TIMEOUT),
+        (drip_head, Outcome.TIMEOUT),
+        (drip_body, Outcome.DELIVERED),
+        (reset_after_200, Outcome.DELIVERED),
+        (early_close, Outcome.PROTOCOL_ERROR),
+        (reset, Outcome.CONNECT_ERROR),
+        (flood(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), Outcome.PROTOCOL_ERROR),
+        (flood(b"HTTP/1.1 200 OK\r\n", b"x-flood: 1\r\n"), Outcome.PROTOCOL_ERROR),
+        (flood(b"HTTP/1.1 200 OK\r\nx-long: ", b"x" * 1_000), Outcome.PROTOCOL_ERROR),
+        (flood(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1_000), Outcome.DELIVERED),
+        (flood(b"HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n"), Outcome.SERVER_ERROR),
+        (flood(b"", b"SSH-2.0-OpenSSH_9.2\r\n"), Outcome.PROTOCOL_ERROR),
+        (b"\x00\xff garbage \r\n\r\n", Outcome.PROTOCOL_ERROR),
+        (status("101 Switching Protocols"), Outcome.PROTOCOL_ERROR),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", Outcome.PROTOCOL_ERROR),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", Outcome.PROTOCOL_ERROR),
+        (status("200 OK", "content-encoding: gzip", body=BOMB), Outcome.DELIVERED),
+    ],
+)
+async def test_whatever_a_receiver_does_has_a_name_and_an_end(
+    client: CallbackClient, answer: bytes | Answer, outcome: Outcome
+) -> None:
+    async with listener(answer) as listening:
+        reply = await post(client, listening.url)
+    assert reply.outcome is outcome
+    assert len(reply.excerpt) <= 1_024
+    assert len(reply.detail) <= 200
+
+
+async def test_a_connection_is_used_again_but_not_after_an_answer_that_is_too_long(client: CallbackClient) -> None:
+    async with listener(OK) as short, listener(status("200 OK", body=b"x" * 20_000)) as long:
+        for listening in (short, long):
+            assert [(await post(client, listening.url)).outcome for _ in range(3)] == [Outcome.DELIVERED] * 3
+    assert (short.connects, long.connects) == (1, 3)
+
+
+async def test_a_receiver_that_hangs_holds_up_itself_alone() -> None:
+    patient = CallbackClient(LOOPBACK, deadline_s=1, slot_wait_s=0.1)
+    async with listener(say_nothing) as hung, listener(OK) as healthy, aclosing(patient) as client:
+        waiting = [asyncio.create_task(post(client, hung.url)) for _ in range(HOST_CONNECTIONS + 5)]
+        assert [(await post(client, healthy.url)).outcome for _ in range(50)] == [Outcome.DELIVERED] * 50
+        outcomes = sorted(reply.outcome for reply in await asyncio.gather(*waiting))
+    assert outcomes == [Outcome.BUSY] * 5 + [Outcome.TIMEOUT] * HOST_CONNECTIONS
+    assert hung.connects == HOST_CONNECTIONS
+
+
+async def test_idle_hosts_are_closed_beyond_the_bound() -> None:
+    frugal = CallbackClient(LOOPBACK, max_idle_hosts=1)
+    async with listener(OK) as first, listener(OK) as second, aclosing(frugal) as client:
+        for listening in (first, second, first, first):
+            await post(client, listening.url)
+    assert (first.connects, second.connects) == (2, 1)
+
+
+async def test_a_cancelled_attempt_closes_its_connection(client: CallbackClient) -> None:
+    arrived, closed = asyncio.Event(), asyncio.Event()
+
+    async def watch(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await reader.read()
+        closed.set()
+
+    async with listener(watch) as listening:
+        attempt = asyncio.create_task(post(client, listening.url))
+        await arrived.wait()
+        attempt.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attempt
+        await closed.wait()

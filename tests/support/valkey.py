@@ -1,0 +1,58 @@
+"""A Valkey server of the test run's own: what a test asks it directly, past the relay."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from relay.embedded import EmbeddedValkey
+
+
+@dataclass
+class Valkey:
+    """A running server: its URL, and one connection for the test's own questions."""
+
+    server: EmbeddedValkey
+    url: str
+
+    @property
+    def data_dir(self) -> Path:
+        return self.server.data_dir
+
+    async def ask(self, *command: Any) -> Any:
+        """Send one command on a connection of its own, and return what redis-py makes of the answer."""
+        async with Redis.from_url(self.url) as redis:
+            return await redis.execute_command(*command)
+
+    async def kill(self) -> None:
+        """Kill it with SIGKILL, and wait until it is gone."""
+        os.kill(self.server.pid, signal.SIGKILL)
+        await self.server.wait()
+        await self.server.stop()
+
+    async def start_again(self) -> None:
+        """Start it on the same data and the same socket."""
+        assert await self.server.start() == self.url
+
+    def freeze(self) -> None:
+        """Let it keep its connections and answer nothing."""
+        os.kill(self.server.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.server.pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def valkey_in(data_dir: Path, **extra_config: str) -> AsyncIterator[Valkey]:
+    """Run a server while the block does; `extra_config` in the words of valkey.conf, with `_` for `-`."""
+    server = EmbeddedValkey(data_dir, {name.replace("_", "-"): value for name, value in extra_config.items()})
+    valkey = Valkey(server, await server.start())
+    try:
+        yield valkey
+    finally:
+        await server.stop()
