@@ -5,7 +5,9 @@ records is the truth. So a lost, doubled or expired job costs a second, never a 
 """
 
 import asyncio
+import time
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import orjson
@@ -30,6 +32,7 @@ SWEEP_S = 3.0
 ALIVE_S = 10.0
 STOP_S = 5.0
 RETRY_S = 0.5
+TELL_S = 10.0
 
 logger = log.get(__name__)
 
@@ -193,12 +196,15 @@ class Worker:
                 lane.stop()
 
     async def _for_ever(self, duty: Any) -> None:
+        told_at = -inf
         while True:
             try:
                 await duty()
             except (RedisError, OSError, StoreUnavailableError) as error:
                 metrics.STORE_ERRORS.inc()
-                logger.warning("store_unreachable", duty=duty.__name__, error=type(error).__name__)
+                if time.monotonic() - told_at > TELL_S:
+                    told_at = time.monotonic()
+                    logger.warning("store_unreachable", duty=duty.__name__, error=type(error).__name__)
             await asyncio.sleep(RETRY_S)
 
     async def _hand_back_all(self) -> None:

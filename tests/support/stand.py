@@ -46,6 +46,7 @@ class Stand:
     environment: dict[str, str]
     sandbox: Process
     redis_url: str
+    valkey: EmbeddedValkey
     stack: AsyncExitStack
     http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=60))
 
@@ -142,6 +143,6 @@ async def stand(*sandbox_options: str, **settings: str) -> AsyncIterator[Stand]:
             "RELAY_CALLBACK_ALLOW": "127.0.0.0/8",
             "RELAY_LOG_LEVEL": "WARNING",
         } | settings
-        made = Stand(environment, sandbox, redis_url, stack)
+        made = Stand(environment, sandbox, redis_url, valkey, stack)
         stack.push_async_callback(made.http.aclose)
         yield made
