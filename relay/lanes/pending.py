@@ -77,8 +77,8 @@ class Pending:
 
     def forget_unwritten(self, key: str) -> None:
         """Write nothing of this task with the next turn: a commit is about to say more, and must have the last word."""
-        self._unwritten_looks.pop(key, None)
-        self._unwritten_statuses.pop(key, None)
+        for known in (self._seen_statuses, self._unwritten_looks, self._unwritten_statuses):
+            known.pop(key, None)
 
     def fresh_status(self, key: str) -> bytes | None:
         """Return a TaskStatus that the store does not have yet."""

@@ -9,7 +9,7 @@ from relay import log, metrics
 from relay.clients.upstream import UpstreamClient
 from relay.context import Relay
 from relay.domain.account import Account
-from relay.domain.answer import Answer
+from relay.domain.answer import Answer, AnswerKind
 from relay.domain.errors import FencedError
 from relay.domain.gate import Gate, GateState, after_answer
 from relay.domain.slots import Slot, Slots
@@ -138,7 +138,8 @@ class Polls:
     async def _settle(self, key: str, task: Task, answer: Answer, now: float) -> None:
         settled: Task | None = task
         if tells_of_the_task(answer):
-            self._pending.forget_unwritten(key)
+            if answer.kind is not AnswerKind.PENDING:
+                self._pending.forget_unwritten(key)
             answered_at = self._gate.answered_at
             settled = await settle(self._relay, self._fence, task, answer, answered_at=answered_at, now=now)
         if settled is None or settled.state is not TaskState.PENDING:

@@ -1,0 +1,103 @@
+"""Deliveries: what a receiver's answers, and a registration's deadline, make of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.context import Relay
+from relay.domain.delivery import Outcome, RetryPolicy
+from relay.domain.registration import DeathReason, RegistrationState
+from tests.support.clock import wait_until
+from tests.support.receiver import Receiver
+from tests.support.relays import SIGNING_SECRET, Upstream, all_delivered, states, wish, working
+
+QUICK = RetryPolicy(delays_s=(0.0, 0.2, 0.2))
+
+
+async def test_every_attempt_carries_the_same_id_and_body_and_a_fresh_signature(
+    relay: Relay, receiver: Receiver
+) -> None:
+    receiver.answer("/hook", 500, 503)
+    registration = await wish(relay, "task", receiver.url())
+    async with working(replace(relay, retries=QUICK)):
+        await wait_until(lambda: all_delivered(relay, [registration.id]))
+
+    assert [received.id for received in receiver.requests] == [registration.id] * 3
+    assert len({received.body for received in receiver.requests}) == 1
+    for received in receiver.requests:
+        received.verify(SIGNING_SECRET)
+    shown = await relay.store.registration(registration.id)
+    assert shown is not None
+    assert [attempt.outcome for attempt in shown.attempts] == [
+        Outcome.SERVER_ERROR, Outcome.SERVER_ERROR, Outcome.DELIVERED,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answers", "death", "attempts"),
+    [((410,), DeathReason.GONE, 1), ((500, 404, 301), DeathReason.EXHAUSTED, 3)],
+    ids=["gone", "exhausted"],
+)
+async def test_a_receiver_that_never_takes_it_leaves_a_dead_letter_that_says_why(
+    relay: Relay, receiver: Receiver, answers: tuple[int, ...], death: DeathReason, attempts: int
+) -> None:
+    receiver.answer("/hook", *answers)
+    registration = await wish(relay, "task", receiver.url())
+    async with working(replace(relay, retries=QUICK)):
+        await wait_until(lambda: dead(relay, registration.id))
+
+    shown = await relay.store.registration(registration.id)
+    assert shown is not None
+    assert (shown.death, len(shown.attempts), len(receiver.requests)) == (death, attempts, attempts)
+
+
+async def dead(relay: Relay, id_: str) -> bool:
+    return await states(relay, [id_]) == {RegistrationState.DEAD}
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["status-seen", "never-answered"])
+async def test_a_deadline_that_passes_is_called_back_and_the_others_wait_on(
+    relay: Relay, upstream: Upstream, receiver: Receiver, *, seen: bool
+) -> None:
+    await upstream.plan("task", stuck=True, **({} if seen else {"fault": "502"}))
+    late = await wish(relay, "task", receiver.url("/late"), deadline_s=1.0)
+    patient = await wish(relay, "task", receiver.url("/patient"))
+    async with working(relay):
+        await wait_until(lambda: all_delivered(relay, [late.id]))
+        assert await states(relay, [patient.id]) == {RegistrationState.PENDING}
+        await upstream.plan("task", finish_in_s=0, status="Success")
+        await wait_until(lambda: all_delivered(relay, [patient.id]))
+
+    expired, succeeded = receiver.of("/late")[0].message, receiver.of("/patient")[0].message
+    assert (expired["type"], succeeded["type"]) == ("task.expired", "task.succeeded")
+    status = expired["data"]["TaskStatus"]
+    assert (status["Status"] == "In-Queue") if seen else (status is None)
+
+
+async def test_a_task_nobody_waits_for_any_more_is_left_alone(
+    relay: Relay, upstream: Upstream, receiver: Receiver
+) -> None:
+    await upstream.plan("task", stuck=True)
+    registration = await wish(relay, "task", receiver.url(), deadline_s=0.5)
+    async with working(relay):
+        await wait_until(lambda: all_delivered(relay, [registration.id]))
+        polled = (await upstream.account())["arrivals"]
+        other = await wish(relay, "other", receiver.url())
+        await wait_until(lambda: all_delivered(relay, [other.id]))
+
+        assert (await upstream.account())["arrivals"] - polled < 20
+
+
+async def test_the_body_stays_as_it_was_though_the_task_goes_on(
+    relay: Relay, upstream: Upstream, receiver: Receiver
+) -> None:
+    receiver.answer("/late", 500, 500)
+    await upstream.plan("task", stuck=True)
+    late = await wish(relay, "task", receiver.url("/late"), deadline_s=0.5)
+    await wish(relay, "task", receiver.url("/patient"))
+    async with working(replace(relay, retries=QUICK)):
+        await wait_until(lambda: receiver.of("/late"))
+        await upstream.plan("task", finish_in_s=0, status="Success")
+        await wait_until(lambda: all_delivered(relay, [late.id]))
+
+    assert len({received.body for received in receiver.of("/late")}) == 1

@@ -1,0 +1,113 @@
+"""Lanes at work: a worker in this process, a real store, the sandbox and a receiver."""
+
+from collections import Counter
+from dataclasses import replace
+
+from relay.context import Relay
+from relay.store import keys
+from tests.support.clock import wait_until
+from tests.support.receiver import Receiver
+from tests.support.relays import UPSTREAM_KEY, Upstream, all_delivered, counted, wish, working
+from tests.support.valkey import Valkey
+
+
+async def test_any_number_of_waiters_cost_one_stream_of_polls_and_get_a_callback_each(
+    relay: Relay, upstream: Upstream, receiver: Receiver
+) -> None:
+    await upstream.plan("shared", finish_in_s=1.0, status="Success")
+    ids = [
+        (await wish(relay, "shared", receiver.url(f"/{number}"), client=client)).id
+        for client in ("alice", "bob")
+        for number in range(5)
+    ]
+    async with working(relay):
+        await wait_until(lambda: all_delivered(relay, ids))
+
+    assert Counter(receiver.ids) == Counter(ids)
+    one_stream = 50 * 1.0 + 10
+    assert (await upstream.account())["arrivals"] <= one_stream
+
+
+async def test_registering_for_a_final_task_delivers_at_once_and_costs_no_poll(
+    relay: Relay, upstream: Upstream, receiver: Receiver
+) -> None:
+    async with working(relay):
+        first = await wish(relay, "known", receiver.url("/first"))
+        await wait_until(lambda: all_delivered(relay, [first.id]))
+        polled = (await upstream.account())["arrivals"]
+        second = await wish(relay, "known", receiver.url("/second"))
+        await wait_until(lambda: all_delivered(relay, [second.id]))
+
+    assert (await upstream.account())["arrivals"] == polled
+    assert receiver.of("/first")[0].message["data"] == receiver.of("/second")[0].message["data"]
+
+
+async def test_two_workers_share_the_lanes_and_one_takes_over_when_the_other_stops(
+    relay: Relay, upstream: Upstream, receiver: Receiver
+) -> None:
+    await upstream.behave(durations="fixed:1.5")
+    for name in ("a", "b", "c", "d"):
+        account = relay.default_account()
+        assert account is not None
+        await relay.accounts.put(replace(account, name=name))
+    async with working(relay):
+        async with working(relay):
+            ids = [(await wish(relay, f"task-{n}", receiver.url(), account="abcd"[n % 4])).id for n in range(40)]
+            await wait_until(lambda: len(receiver.requests) > 4)
+        await wait_until(lambda: all_delivered(relay, ids))
+
+    assert Counter(receiver.ids) == Counter(ids)
+    assert counted("relay_lease_reclaims_total") == 0
+
+
+async def test_a_lane_with_nothing_left_to_do_is_given_up(relay: Relay, receiver: Receiver, valkey: Valkey) -> None:
+    async with working(relay):
+        registration = await wish(relay, "last", receiver.url())
+        await wait_until(lambda: all_delivered(relay, [registration.id]))
+        await wait_until(lambda: lanes_left(valkey, 0))
+
+
+async def lanes_left(valkey: Valkey, count: int) -> bool:
+    return bool(await valkey.ask("ZCARD", keys.LANES) == count)
+
+
+async def test_what_arq_forgets_the_sweep_asks_for_again(relay: Relay, receiver: Receiver, valkey: Valkey) -> None:
+    registration = await wish(relay, "forgotten", receiver.url())
+    for key in await valkey.ask("KEYS", "*arq*"):
+        await valkey.ask("DEL", key)
+    async with working(relay):
+        await wait_until(lambda: all_delivered(relay, [registration.id]))
+
+
+async def test_a_status_that_is_not_final_is_kept(relay: Relay, upstream: Upstream, receiver: Receiver) -> None:
+    await upstream.plan("slow", stuck=True)
+    registration = await wish(relay, "slow", receiver.url())
+    async with working(relay):
+        await wait_until(lambda: relay.store.task_status(registration.task_name))
+
+        task = await relay.store.task(registration.task_name)
+        assert task is not None
+        assert task.looks.polls >= 1
+        assert receiver.requests == []
+
+
+async def test_the_daily_limit_ends_the_polls_of_the_day(relay: Relay, upstream: Upstream, receiver: Receiver) -> None:
+    account = relay.default_account()
+    assert account is not None
+    await relay.accounts.put(replace(account, name="frugal", daily_limit=3, api_key=UPSTREAM_KEY))
+    await upstream.plan("slow", stuck=True)
+    await wish(relay, "slow", receiver.url(), account="frugal")
+    async with working(relay):
+        await wait_until(lambda: arrivals(upstream, 3))
+        await wait_until(lambda: spent(relay, "frugal", 3))
+        assert await arrivals(upstream, 3)
+
+
+async def arrivals(upstream: Upstream, count: int) -> bool:
+    return bool((await upstream.account())["arrivals"] == count)
+
+
+async def spent(relay: Relay, account: str, calls: int) -> bool:
+    lane = keys.LaneName(keys.LaneKind.POLL, account)
+    turned, found = await relay.store.ask("HMGET", keys.lane(lane), "turned", "spent")
+    return turned is not None and found is not None and int(found) == calls
