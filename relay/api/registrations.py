@@ -71,11 +71,12 @@ def render(shown: Shown) -> bytes:
 
 def _task(shown: Shown) -> dict[str, Any]:
     looks = None if shown.task is None else shown.task.looks
+    pending = shown.task is not None and not shown.task.settled
     return {
         "polls": 0 if looks is None else looks.polls,
         "last_polled_at": None if looks is None else rfc3339_or_none(looks.last_at),
         "next_poll_at": None,
-        "eta_at": None,
+        "eta_at": None if looks is None or not pending else rfc3339_or_none(looks.eta_at),
         "status": None if shown.task_status is None else orjson.Fragment(shown.task_status),
     }
 

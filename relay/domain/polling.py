@@ -14,14 +14,20 @@ from relay.domain.task import Task
 class Picker(Protocol):
     """Chooses among the pending tasks of one account. A key names a task; one being polled is not chosen again."""
 
-    def add(self, key: str, task: Task, *, now: float) -> None:
-        """Take in a task that is new, or was loaded after a takeover; one already known stays as it is."""
+    def add(self, key: str, task: Task, *, now: float, weight: float = 1.0) -> None:
+        """Take in a task that is new, or was loaded after a takeover; of one already known only the weight is news.
+
+        `weight` says how many times as bad a second of its lag is; few different values, please.
+        """
 
     def pick(self, *, now: float) -> str | None:
         """Return the task to poll now, or None when none can be; it counts as being polled until `answered`."""
 
     def answered(self, key: str, answer: Answer, *, now: float, rest_s: float = 0.0) -> None:
-        """Hear that the poll of `key` was answered; unless dropped, it can be picked again after `rest_s`."""
+        """Hear that the poll of `key` was answered; unless dropped, it can be picked again after `rest_s`.
+
+        Tell of a final answer too, and drop the task after that: a picker that learns, learns most from those.
+        """
 
     def drop(self, key: str) -> None:
         """Forget a task: it is settled, abandoned or of no concern here any more."""
@@ -52,7 +58,7 @@ class RoundRobin:
         self._line: list[_Entry] = []
         self._resting: list[tuple[float, _Entry]] = []
 
-    def add(self, key: str, task: Task, *, now: float) -> None:  # noqa: ARG002 - a turn counts from the last look
+    def add(self, key: str, task: Task, *, now: float, weight: float = 1.0) -> None:  # noqa: ARG002 - all alike
         if key not in self._places:
             last_at = task.looks.last_at
             self._enter(_Entry(task.registered_at if last_at is None else last_at, key))

@@ -61,8 +61,8 @@ class Looks:
     """What the polls so far have shown; written in batches, it must outlive the lane's holder.
 
     `polls` counts those that were answered usably, `last_at` is the last of them, `refusals` counts the refusals of
-    this id in a row and `refused_at` is the first of those, `overtaken_at` is when a later task was first seen final.
-    Times are Unix seconds.
+    this id in a row and `refused_at` is the first of those, `overtaken_at` is when a later task was first seen final,
+    `eta_at` is by when it was expected, at the last look, to end with even odds. Times are Unix seconds.
     """
 
     polls: int = 0
@@ -70,19 +70,22 @@ class Looks:
     refusals: int = 0
     refused_at: float | None = None
     overtaken_at: float | None = None
+    eta_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A task's record. `waiters` are the ids of the registrations that wait for it; times are Unix seconds.
 
-    `deadline_at` is the earliest deadline of its waiters, `errored_at` when a retryable ERROR was first seen.
+    `client` is who registered for it first, `deadline_at` the earliest deadline of its waiters, `errored_at` when a
+    retryable ERROR was first seen.
     """
 
     name: TaskName
     registered_at: float
     deadline_at: float
     waiters: tuple[str, ...]
+    client: str = ""
     submitted_at: float | None = None
     state: TaskState = TaskState.PENDING
     looks: Looks = field(default_factory=Looks)

@@ -68,6 +68,7 @@ def _joining(registration: Registration, task: Task | None, now: float) -> Write
                 registered_at=now,
                 deadline_at=registration.deadline_at,
                 waiters=(registration.id,),
+                client=registration.client,
                 submitted_at=registration.submitted_at,
             )
         )

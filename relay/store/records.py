@@ -30,6 +30,7 @@ def write_task(task: Task) -> bytes:
             "deadline_at": task.deadline_at,
             "submitted_at": task.submitted_at,
             "waiters": task.waiters or None,
+            "client": task.client or None,
             "errored_at": task.errored_at,
             "outcome": task.outcome,
             "reason": task.reason,
@@ -48,6 +49,7 @@ def read_task(name: TaskName, value: bytes, looks: bytes | None = None) -> Task:
         registered_at=fields["registered_at"],
         deadline_at=fields["deadline_at"],
         waiters=tuple(fields.get("waiters", ())),
+        client=fields.get("client", ""),
         submitted_at=fields.get("submitted_at"),
         state=TaskState(fields.get("state", TaskState.PENDING)),
         looks=Looks(*fields["looks"]) if "looks" in fields else read_looks(looks),
@@ -60,7 +62,7 @@ def read_task(name: TaskName, value: bytes, looks: bytes | None = None) -> Task:
 
 
 def _lean_looks(looks: Looks) -> list[float | int | None]:
-    return [looks.polls, looks.last_at, looks.refusals, looks.refused_at, looks.overtaken_at]
+    return [looks.polls, looks.last_at, looks.refusals, looks.refused_at, looks.overtaken_at, looks.eta_at]
 
 
 def write_looks(looks: Looks) -> bytes:

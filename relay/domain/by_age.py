@@ -1,0 +1,44 @@
+"""The view by age: tasks end independently of each other, the sooner or later by how old they are."""
+
+from relay.domain.candidate import Candidate, Entry, Shelves
+from relay.domain.hazard import Hazard
+
+
+class ByAge:
+    """Predicts from a hazard by age. Times are Unix seconds."""
+
+    def __init__(self) -> None:
+        self.hazard = Hazard()
+        self._shelves = Shelves()
+
+    def put(self, entry: Entry) -> None:
+        """Take in a candidate that may be picked."""
+        candidate = entry.candidate
+        self._shelves.push(entry, clock_s=candidate.age_at(candidate.unfinished_at))
+
+    def best(self, then: float) -> Candidate | None:
+        """Return the candidate that it would be worth most to have looked at by `then`."""
+        heads = self._shelves.heads()
+        return max(heads, key=lambda head: head.weight * self._worth(head, then), default=None)
+
+    def chance(self, candidate: Candidate, at: float) -> float:
+        """Return the chance that it is finished at `at`."""
+        return self.hazard.chance(candidate.age_at(candidate.unfinished_at), candidate.age_at(at))
+
+    def learn(self, candidate: Candidate, at: float, *, finished: bool) -> None:
+        """Learn from a look at it at `at`."""
+        self.hazard.learn(candidate.age_at(candidate.unfinished_at), candidate.age_at(at), finished=finished)
+
+    def finished_by(self, candidate: Candidate, *, chance: float) -> float:
+        """Return when it will have ended with this chance."""
+        age_s = self.hazard.reached_at(candidate.age_at(candidate.unfinished_at), chance)
+        return candidate.submitted_at + age_s
+
+    def sweep(self) -> None:
+        self._shelves.sweep()
+
+    def __len__(self) -> int:
+        return len(self._shelves)
+
+    def _worth(self, candidate: Candidate, then: float) -> float:
+        return self.hazard.worth(candidate.age_at(candidate.unfinished_at), candidate.age_at(then))

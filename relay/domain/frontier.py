@@ -1,0 +1,129 @@
+"""What is learned of a queue's front: how fast it moves, how many workers it has, and how many tasks stray behind it.
+
+All is learned from two things: the first look at the oldest task never looked at, and later looks at those found
+unfinished near the front.
+"""
+
+from dataclasses import dataclass, field
+from math import exp, sqrt
+from statistics import NormalDist
+
+from relay.domain.hazard import HIGHEST, mean_time_to_hit
+
+KEPT_AT_HIT = 0.98  # remembers about 50 hits: the front's pace changes within minutes, a hazard by age within hours
+KEPT_BY_GAPS = 0.998  # remembers about 500 gaps: pauses are rare and must be among them
+GAPS_PRIOR = 0.2  # as if one fifth of a gap of about a second had been seen
+RANKS = 8  # so many unfinished tasks at the front are watched
+RANK_GROUPS = 4  # ranks 0, 1, 2-3 and 4-7 learn one rate each
+BEYOND_RATE = 1e-6  # 1/s: of one too far back to be watched nothing is expected
+DRIFT = 0.25  # after a hit the front is put this far into the time that the hit may have taken
+LEAST_S = 1e-3  # no time between two looks counts for less, so that no rate is infinite
+
+
+@dataclass(slots=True)
+class Front:
+    """The front's pace. `passed_at` (Unix seconds) is about when it was last known to be no further.
+
+    `hits` in `exposure_s` are first looks at the front, `strays` of `overtaken` tasks were found unfinished,
+    `misses` counts the looks ahead since the last hit there.
+    """
+
+    hits: float = 1.0
+    exposure_s: float = field(default=0.5, metadata={"least": LEAST_S})
+    strays: float = 1.0
+    overtaken: float = field(default=10.0, metadata={"least": 1.0})
+    misses: int = 0
+    passed_at: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """How many tasks it passes in a second."""
+        return self.hits / max(LEAST_S, self.exposure_s)
+
+    def learn_first_look(self, since: float, at: float, *, finished: bool) -> None:
+        """Learn from the first look at the task that is next: whether the front has come by since `since`.
+
+        A miss says that it has not come so far, or else that all the last misses met strays.
+        """
+        seconds = max(LEAST_S, at - since)
+        if finished:
+            spent_s = mean_time_to_hit(self.rate, seconds)
+            self.hits, self.exposure_s = self.hits * KEPT_AT_HIT + 1, self.exposure_s * KEPT_AT_HIT + spent_s
+            self.passed_at = since + DRIFT * spent_s
+        else:
+            not_come = exp(-min(self.rate * seconds, HIGHEST))
+            all_strays = (self.strays / self.overtaken) ** self.misses
+            self.exposure_s += seconds
+            self.passed_at = since + seconds * not_come / (not_come + all_strays)
+
+    def learn_overtaken(self, *, finished: bool) -> None:
+        """Learn from the first look at a task that the front has passed."""
+        self.strays = KEPT_AT_HIT * self.strays + (not finished)
+        self.overtaken = KEPT_AT_HIT * self.overtaken + 1
+
+
+@dataclass(slots=True)
+class RankRates:
+    """How fast those end that wait at the front, by rank: with one worker only the first does, with many all do."""
+
+    hits: list[float] = field(default_factory=lambda: [1.0] * RANK_GROUPS)
+    exposure_s: list[float] = field(
+        default_factory=lambda: [0.5 * 2**group for group in range(RANK_GROUPS)], metadata={"least": LEAST_S}
+    )
+
+    def rate(self, rank: int) -> float:
+        """Return the hazard (1/s) of the one of this rank, the first having 0."""
+        group = _group(rank)
+        return self.hits[group] / max(LEAST_S, self.exposure_s[group]) if rank < RANKS else BEYOND_RATE
+
+    def learn(self, rank: int, seconds: float, *, finished: bool) -> None:
+        """Learn from a look at the one of this rank, `seconds` after the last look at it."""
+        if rank >= RANKS:
+            return
+        group, seconds = _group(rank), max(LEAST_S, seconds)
+        spent_s = mean_time_to_hit(self.rate(rank), seconds) if finished else seconds
+        if finished:
+            self.hits = [hits * KEPT_AT_HIT for hits in self.hits]
+            self.exposure_s = [exposure_s * KEPT_AT_HIT for exposure_s in self.exposure_s]
+            self.hits[group] += 1
+        self.exposure_s[group] += spent_s
+
+
+@dataclass(slots=True)
+class Throughput:
+    """How fast the front passes one task after the other: the gaps between them, and how uneven these are.
+
+    `gaps` counts them, `seconds` and `squares` are the sums of their lengths and of their squares, the older ones
+    weighing less. `last_at` (Unix seconds) is when the front was last seen to advance.
+    """
+
+    gaps: float = 0.0
+    seconds: float = 0.0
+    squares: float = 0.0
+    last_at: float = 0.0
+
+    def learn_advance(self, tasks: int, since: float, at: float) -> None:
+        """Learn that the front has passed so many tasks by `at`; what was before `since` is not held against it."""
+        if self.last_at > 0:
+            gap_s = max(0.0, at - max(since, self.last_at))
+            kept = KEPT_BY_GAPS**tasks
+            self.gaps = self.gaps * kept + tasks
+            self.seconds = self.seconds * kept + gap_s
+            self.squares = self.squares * kept + gap_s * gap_s / tasks
+        self.last_at = max(at, self.last_at)
+
+    def time_for(self, tasks: int, *, chance: float) -> float:
+        """Return within how many seconds it will have passed so many tasks with this chance.
+
+        By renewal theory the sum of n gaps is about normal, with n times the mean and n times the variance of one; to
+        that comes what is unknown of the mean itself.
+        """
+        weight = self.gaps + GAPS_PRIOR
+        mean_s = (self.seconds + GAPS_PRIOR) / weight
+        variance = max(0.0, (self.squares + 2 * GAPS_PRIOR) / weight - mean_s * mean_s)
+        spread_s = sqrt(variance * (tasks + tasks * tasks / weight))
+        return max(0.0, tasks * mean_s + NormalDist().inv_cdf(chance) * spread_s)
+
+
+def _group(rank: int) -> int:
+    return min(RANK_GROUPS, (rank + 1).bit_length()) - 1

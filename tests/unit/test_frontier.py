@@ -1,0 +1,48 @@
+"""What looks at a queue's front tell of its pace, its workers and those who stray."""
+
+import pytest
+
+from relay.domain.frontier import RANKS, Front, RankRates, Throughput
+
+
+def test_a_miss_at_the_front_says_that_it_has_not_come_so_far() -> None:
+    front = Front(strays=1, overtaken=100, misses=1)
+    front.learn_first_look(100, 101, finished=False)
+    assert front.passed_at == pytest.approx(101, abs=0.1)
+
+
+def test_a_miss_after_a_long_time_met_a_stray() -> None:
+    front = Front(strays=1, overtaken=10, misses=1)
+    front.learn_first_look(100, 130, finished=False)
+    assert front.passed_at == pytest.approx(100, abs=0.1)
+
+
+def test_many_misses_in_a_row_did_not_all_meet_strays() -> None:
+    front = Front(strays=1, overtaken=10, misses=40)
+    front.learn_first_look(100, 130, finished=False)
+    assert front.passed_at == pytest.approx(130, abs=0.1)
+
+
+def test_with_one_worker_only_the_first_is_expected_to_end() -> None:
+    ranks = RankRates()
+    for _ in range(200):
+        ranks.learn(0, 0.25, finished=True)
+        for rank in range(1, RANKS):
+            ranks.learn(rank, 0.25, finished=False)
+    assert ranks.rate(0) > 50 * max(ranks.rate(rank) for rank in range(1, RANKS + 1))
+
+
+def test_many_tasks_take_their_mean_time_and_the_more_certain_the_longer() -> None:
+    throughput = Throughput()
+    for number in range(2_000):
+        throughput.learn_advance(1, 0.0, 1_000 + number / 4)
+    assert throughput.time_for(400, chance=0.5) == pytest.approx(100, rel=0.02)
+    assert throughput.time_for(400, chance=0.9) > throughput.time_for(400, chance=0.5)
+
+
+def test_an_idle_time_is_not_held_against_the_upstream() -> None:
+    busy, idle = Throughput(), Throughput()
+    for number in range(1, 100):
+        busy.learn_advance(1, 0.0, number)
+        idle.learn_advance(1, 100 * number - 1, 100 * number)
+    assert idle.time_for(10, chance=0.5) == pytest.approx(busy.time_for(10, chance=0.5))
