@@ -16,6 +16,7 @@ _COMMANDS = {
     "register": "relay.cli.register",
     "demo": "relay.cli.demo.command",
     "doctor": "relay.cli.doctor.command",
+    "simulate": "relay.cli.simulate",
 }
 
 
