@@ -13,6 +13,7 @@ from relay.domain.draft import Draft
 from relay.domain.errors import RelayError, StoreUnavailableError
 from relay.domain.instant import rfc3339, rfc3339_or_none
 from relay.domain.registration import Attempt, RegistrationState
+from relay.domain.task import Looks, TaskState
 from relay.services.register import register
 from relay.services.show import Shown, show, with_task
 
@@ -70,13 +71,13 @@ def render(shown: Shown) -> bytes:
 
 
 def _task(shown: Shown) -> dict[str, Any]:
-    looks = None if shown.task is None else shown.task.looks
-    pending = shown.task is not None and not shown.task.settled
+    looks = Looks() if shown.task is None else shown.task.looks
+    pending = shown.task is not None and shown.task.state is TaskState.PENDING
     return {
-        "polls": 0 if looks is None else looks.polls,
-        "last_polled_at": None if looks is None else rfc3339_or_none(looks.last_at),
-        "next_poll_at": None,
-        "eta_at": None if looks is None or not pending else rfc3339_or_none(looks.eta_at),
+        "polls": looks.polls,
+        "last_polled_at": rfc3339_or_none(looks.last_at),
+        "next_poll_at": rfc3339_or_none(looks.next_at) if pending else None,
+        "eta_at": rfc3339_or_none(looks.eta_at) if pending else None,
         "status": None if shown.task_status is None else orjson.Fragment(shown.task_status),
     }
 

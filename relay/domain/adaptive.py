@@ -22,6 +22,8 @@ PROMISE_S = 900.0  # a shorter one spends the budget on hopeless tasks: 300 s co
 PROMISE_TURNS = 4
 GUARD_EVERY = 4  # the guard takes at most every fourth pick
 MOST_WEIGHT = 64.0  # a heavier task would be asked over and over while it is unfinished
+PRICE_KEPT = 0.98  # what a look has been worth of late: about the last 50
+PRICE_STEPS = 12  # halvings of a time ahead, to find when a look will be worth so much
 SWEEP_AFTER = 1_000  # entries left behind, beside as many as there are tasks
 
 _TELLING = {AnswerKind.FINAL, AnswerKind.PENDING}
@@ -43,6 +45,7 @@ class Adaptive:
         self._outlook = Outlook()
         self._arrivals, self._places = count(1), count(NOWHERE + 1)
         self._picks = self._left_behind = 0
+        self._price = 0.0  # s
 
     def add(self, key: str, task: Task, *, now: float, weight: float = 1.0) -> None:
         """Take in a task; of one already known only the weight is news.
@@ -66,6 +69,7 @@ class Adaptive:
         candidate = self._choose(now)
         if candidate is None:
             return None
+        self._price += (1 - PRICE_KEPT) * (self._outlook.worth(candidate, now + self.slot_s) - self._price)
         candidate.place = NOWHERE
         self._leave()
         self._asked_at[candidate.key] = now
@@ -107,6 +111,10 @@ class Adaptive:
             return now
         return self._resting[0][0] if self._resting else None
 
+    def passed(self) -> list[str]:
+        """Return the keys of those that the last final answer has overtaken: their looks are to be written too."""
+        return [candidate.key for candidate in self._outlook.passed]
+
     def overtaken_at(self, key: str) -> float | None:
         """Return when a later task was first seen finished; to be written with the task's looks."""
         candidate = self._candidates.get(key)
@@ -116,6 +124,23 @@ class Adaptive:
         """Return when the task will have ended with this chance (over 0, under 1); None for an unknown one."""
         candidate = self._candidates.get(key)
         return None if candidate is None else max(now, self._outlook.finished_by(candidate, chance=chance))
+
+    def next_look_at(self, key: str, *, now: float) -> float | None:
+        """Return about when it will be looked at again: once that is worth what looks have been worth of late.
+
+        That is never later than the guard has it, give or take its own queue; None for an unknown task.
+        """
+        candidate = self._candidates.get(key)
+        if candidate is None:
+            return None
+        sooner, later = now, max(now, self._due_at(candidate))
+        for _ in range(PRICE_STEPS):
+            middle = (sooner + later) / 2
+            if self._outlook.worth(candidate, middle) < self._price:
+                sooner = middle
+            else:
+                later = middle
+        return max(later, self._rests_until.get(key, later))
 
     def model(self) -> bytes:
         """Return what was learned of the account, at most 4 KiB, for the lane's next holder."""

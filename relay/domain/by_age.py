@@ -19,7 +19,11 @@ class ByAge:
     def best(self, then: float) -> Candidate | None:
         """Return the candidate that it would be worth most to have looked at by `then`."""
         heads = self._shelves.heads()
-        return max(heads, key=lambda head: head.weight * self._worth(head, then), default=None)
+        return max(heads, key=lambda head: head.weight * self.worth(head, then), default=None)
+
+    def worth(self, candidate: Candidate, then: float) -> float:
+        """Return what it is worth (s) to have looked at it by `then`, its weight not counted."""
+        return self.hazard.worth(candidate.age_at(candidate.unfinished_at), candidate.age_at(then))
 
     def chance(self, candidate: Candidate, at: float) -> float:
         """Return the chance that it is finished at `at`."""
@@ -39,6 +43,3 @@ class ByAge:
 
     def __len__(self) -> int:
         return len(self._shelves)
-
-    def _worth(self, candidate: Candidate, then: float) -> float:
-        return self.hazard.worth(candidate.age_at(candidate.unfinished_at), candidate.age_at(then))

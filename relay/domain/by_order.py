@@ -14,11 +14,16 @@ from operator import itemgetter
 from typing import Any
 
 from relay.domain.candidate import NOWHERE, Candidate, Entry, Line, Shelves, by_submission
-from relay.domain.frontier import RANKS, Front, RankRates, Throughput
+from relay.domain.frontier import BEYOND_RATE, RANKS, Front, RankRates, Throughput
 from relay.domain.hazard import Hazard, steady_worth
 
 REACH = 128  # a hit further ahead than so many tasks is no frontier: that task was refused at once, say
 
+SCOUTS = 1  # two find a wrong order sooner, and cost a queue twice as much
+SCOUTED = 64  # about so many tasks behind the front, within reach
+SCOUT_LEAST = 8  # with fewer ahead of it the front will be there soon
+SCOUT_FIRST, SCOUT_LAST = 8, 256  # a look at a scout after so many picks, then after twice as many
+OUT_OF_ORDER = 32  # a hit so far behind the front is news of the order
 FAR = 16  # so many tasks ahead of the frontier nothing is expected any more, and counting further only costs time
 
 
@@ -34,6 +39,10 @@ class ByOrder:
         self._being_asked: list[Candidate] = []  # those of the unseen
         self._waiting: list[Candidate] = []  # in order, those being asked included
         self._overtaken = Shelves()
+        self._scouts: list[Candidate] = []
+        self._scout_at = self._scout_every = SCOUT_FIRST  # picks
+        self.passed: list[Candidate] = []  # overtaken by the last answer
+        self.refuted = False  # by the last answer
 
     def put(self, entry: Entry) -> None:
         """Take in a candidate that may be picked."""
@@ -42,7 +51,7 @@ class ByOrder:
             self._put_overtaken(candidate)
         elif not candidate.looked_at:
             self._unseen.setdefault(candidate.weight, Line()).push(by_submission(candidate))
-        elif self._rank(candidate) is None:
+        elif self._rank(candidate) is None and candidate not in self._scouts:
             insort(self._waiting, candidate)
 
     def take(self, candidate: Candidate) -> None:
@@ -61,12 +70,40 @@ class ByOrder:
         rank = self._rank(candidate)
         if rank is not None:
             del self._waiting[rank]
+        if candidate in self._scouts:
+            self._scouts.remove(candidate)
 
     def best(self, then: float) -> Candidate | None:
         """Return the candidate that it would be worth most to have looked at by `then`."""
         passed = ((each.weight * self._worth_overtaken(each, then), each) for each in self._overtaken.heads())
         ahead = ((each.weight * self._worth_ahead(each, then), each) for each in self._ahead())
         return max(chain(passed, ahead), key=itemgetter(0), default=(0.0, None))[1]
+
+    def scout(self, pick: int) -> Candidate | None:
+        """Return one far behind the front, of a few that are looked at now and then whatever is expected of them.
+
+        In a queue they tell nothing. But where a task is begun only when it is first asked about, or each takes its
+        own time, whoever looks at the front alone finds what looks like a queue for ever. The longer the scouts tell
+        nothing, the fewer of the picks they get.
+        """
+        if pick < self._scout_at:
+            return None
+        self._scouts = [each for each in self._scouts if each.overtaken_at is None]
+        if len(self._scouts) < SCOUTS and self._unseen:
+            recruit = max(self._unseen.values(), key=len).behind(SCOUTED)
+            if recruit is not None and self._count_before(recruit, limit=SCOUT_LEAST) >= SCOUT_LEAST:
+                self._scouts.append(recruit)
+        free = (each for each in self._scouts if each.place != NOWHERE)
+        scout = min(free, key=lambda each: each.unfinished_at, default=None)
+        if scout is not None:
+            self._scout_at = pick + self._scout_every
+            self._scout_every = min(SCOUT_LAST, 2 * self._scout_every)
+        return scout
+
+    def worth(self, candidate: Candidate, then: float) -> float:
+        """Return what it is worth (s) to have looked at it by `then`, its weight not counted."""
+        passed = candidate.overtaken_at is not None
+        return self._worth_overtaken(candidate, then) if passed else self._worth_ahead(candidate, then)
 
     def chance(self, candidate: Candidate, at: float) -> float:
         """Return the chance that it is finished at `at`."""
@@ -77,6 +114,7 @@ class ByOrder:
 
     def learn(self, candidate: Candidate, at: float, *, finished: bool) -> None:
         """Learn from a look at it at `at`, before anything else is told of that."""
+        self.passed, self.refuted = [], False
         if candidate.overtaken_at is None:
             self._learn_ahead(candidate, at, finished=finished)
             return
@@ -110,17 +148,21 @@ class ByOrder:
 
     def __len__(self) -> int:
         lines = sum(map(len, self._unseen.values()))
-        return lines + len(self._being_asked) + len(self._waiting) + len(self._overtaken)
+        return lines + len(self._being_asked) + len(self._waiting) + len(self._scouts) + len(self._overtaken)
 
     def _learn_ahead(self, candidate: Candidate, at: float, *, finished: bool) -> None:
-        within_reach = finished and self._count_before(candidate, limit=REACH) < REACH
+        ahead = self._count_before(candidate, limit=REACH) if finished else 0
+        self.refuted = candidate in self._scouts and ahead >= OUT_OF_ORDER
+        if self.refuted:
+            self._scout_at, self._scout_every = 0, SCOUT_FIRST
+        within_reach = finished and ahead < REACH
         rank = self._rank(candidate)
         self.front.misses = 0 if within_reach else self.front.misses + 1
         if rank is not None:
             self.ranks.learn(rank, at - candidate.unfinished_at, finished=finished)
             if finished:
                 del self._waiting[rank]
-        elif self._count_unseen_before(candidate, limit=1) == 0:
+        elif candidate not in self._scouts and self._count_unseen_before(candidate, limit=1) == 0:
             self.front.learn_first_look(self._rate_ahead(candidate)[1], at, finished=finished)
         if within_reach:
             passed = 1 + self._overtake_before(candidate, at)
@@ -131,8 +173,10 @@ class ByOrder:
         overtaken = self._waiting[:rank]
         del self._waiting[:rank]
         overtaken += [each for each in self._being_asked if each < candidate]
+        overtaken += [each for each in self._scouts if each < candidate and each not in overtaken]
         for line in self._unseen.values():
             overtaken += line.pop_before(candidate)
+        self.passed = overtaken
         for each in overtaken:
             each.overtaken_at = at
             if each.place != NOWHERE:
@@ -147,8 +191,16 @@ class ByOrder:
 
     def _ahead(self) -> Iterator[Candidate]:
         """Return those who may be next: the first of the waiting and, of each weight, the first never looked at."""
+        self._call_in_scouts()
         yield from (each for each in self._waiting[:RANKS] if each.place != NOWHERE)
         yield from (head for line in self._unseen.values() if (head := line.head()) is not None)
+
+    def _call_in_scouts(self) -> None:
+        """Let a scout wait like others as soon as the front has come to it."""
+        for each in [each for each in self._scouts if each.place != NOWHERE]:
+            if each.overtaken_at is None and each.looked_at and self._count_before(each, limit=1) == 0:
+                self._scouts.remove(each)
+                insort(self._waiting, each)
 
     def _rank(self, candidate: Candidate) -> int | None:
         rank = bisect_left(self._waiting, candidate)
@@ -173,6 +225,8 @@ class ByOrder:
 
     def _rate_ahead(self, candidate: Candidate) -> tuple[float, float]:
         """Return the hazard (1/s) of one that nobody has overtaken, and since when it has run."""
+        if candidate in self._scouts:
+            return BEYOND_RATE, candidate.unfinished_at
         if candidate.looked_at:
             return self.ranks.rate(bisect_left(self._waiting, candidate)), candidate.unfinished_at
         distance = self._count_unseen_before(candidate, limit=FAR)

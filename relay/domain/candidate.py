@@ -85,6 +85,11 @@ class Line:
             heappop(self._heap)
         return self._heap[0].candidate if self._heap else None
 
+    def behind(self, count: int) -> Candidate | None:
+        """Return about the one with so many ahead of it, or the last one when there are fewer: O(count)."""
+        entries = (self._heap[index] for index in range(min(count, len(self._heap) - 1), -1, -1))
+        return next((entry.candidate for entry in entries if not entry.left_behind), None)
+
     def pop_before(self, candidate: Candidate) -> Iterator[Candidate]:
         """Take out all who were submitted before the candidate; for a line in the order of submission."""
         while (head := self.head()) is not None and head < candidate:

@@ -44,12 +44,15 @@ class Gate:
     reason: AnswerKind | None = None
     refusals: int = 0
     errors: int = 0
+    throttles: int = 0
     answered_at: float | None = None
 
     def opens_at(self, now: float) -> float:
         """Return when the next poll may go."""
         return now if self.state is GateState.OPEN else max(now, self.until)
 
+
+FIRST_WAIT = 0.1  # of the window
 
 _ACCOUNT_FAULTS = frozenset({AnswerKind.UNAUTHORIZED, AnswerKind.REJECTED})
 _FAILURES = frozenset({AnswerKind.ERROR, AnswerKind.TIMEOUT, AnswerKind.UNUSABLE})
@@ -58,8 +61,7 @@ _FAILURES = frozenset({AnswerKind.ERROR, AnswerKind.TIMEOUT, AnswerKind.UNUSABLE
 def after_answer(gate: Gate, answer: Answer, policy: GatePolicy, limit: Limit, *, now: float) -> Gate:
     """Return the gate after one answer to any of the account's polls."""
     if answer.kind is AnswerKind.THROTTLED:
-        wait_s = answer.retry_after_s if answer.retry_after_s is not None else limit.window_s
-        return _waiting(gate, answer.kind, until=now + wait_s)
+        return _after_throttle(gate, answer, limit, now)
     if answer.kind in _ACCOUNT_FAULTS:
         return _after_refusal(gate, answer, policy, now)
     if answer.kind in _FAILURES:
@@ -71,6 +73,19 @@ def _waiting(gate: Gate, reason: AnswerKind, *, until: float) -> Gate:
     if gate.state is GateState.PAUSED:
         return replace(gate, until=max(gate.until, until))
     return replace(gate, state=GateState.WAITING, reason=reason, until=max(gate.until, until))
+
+
+def _after_throttle(gate: Gate, answer: Answer, limit: Limit, now: float) -> Gate:
+    """Wait as long as was asked for, else a part of the window, doubled for each refusal in a row.
+
+    Somebody else spends from the account, and calls leave the window all the time: waiting for the whole of it left
+    60 % of the remaining budget unused.
+    """
+    throttled = replace(gate, throttles=gate.throttles + 1)
+    wait_s = limit.window_s * min(1.0, FIRST_WAIT * 2.0 ** min(gate.throttles, 16))
+    return _waiting(
+        throttled, answer.kind, until=now + (wait_s if answer.retry_after_s is None else answer.retry_after_s)
+    )
 
 
 def _after_refusal(gate: Gate, answer: Answer, policy: GatePolicy, now: float) -> Gate:

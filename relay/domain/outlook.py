@@ -57,20 +57,33 @@ class Outlook:
 
         The longer the view by order has looked ahead in vain, the fewer of the picks are left to it.
         """
+        scout = self._order.scout(pick) if self._trust.in_order else None
+        if scout is not None:
+            return scout
         every = 1 + self._order.front.misses // LOST_AFTER
         asks_order = self._trust.in_order and (pick + 1) % every == 0  # + 1: the guard has the multiples of four
         return (self._order.best(then) if asks_order else None) or self._age.best(then)
+
+    def worth(self, candidate: Candidate, then: float) -> float:
+        """Return what it is worth (s) to have looked at it by `then`, as the view in charge sees it."""
+        return candidate.weight * self._in_charge.worth(candidate, then)
 
     def learn(self, candidate: Candidate, at: float, *, finished: bool) -> None:
         """Learn from a look at it at `at`."""
         self._trust.learn(self._order.chance(candidate, at), self._age.chance(candidate, at), finished=finished)
         self._order.learn(candidate, at, finished=finished)
         self._age.learn(candidate, at, finished=finished)
+        if self._order.refuted:
+            self._trust = Trust(score=-MOST_TRUST, in_order=False)
+
+    @property
+    def passed(self) -> list[Candidate]:
+        """Those that the last answer has overtaken."""
+        return self._order.passed
 
     def finished_by(self, candidate: Candidate, *, chance: float) -> float:
         """Return when it will have ended with this chance, as the view in charge sees it."""
-        view = self._order if self._trust.in_order else self._age
-        return view.finished_by(candidate, chance=chance)
+        return self._in_charge.finished_by(candidate, chance=chance)
 
     def model(self) -> bytes:
         """Return what was learned, at most `MODEL_LIMIT_BYTES`."""
@@ -91,6 +104,10 @@ class Outlook:
 
     def __len__(self) -> int:
         return len(self._age) + len(self._order)
+
+    @property
+    def _in_charge(self) -> ByAge | ByOrder:
+        return self._order if self._trust.in_order else self._age
 
     def _learned(self) -> dict[str, object]:
         return {"trust": self._trust, "by_age": self._age.hazard} | self._order.learned()

@@ -62,7 +62,8 @@ class Looks:
 
     `polls` counts those that were answered usably, `last_at` is the last of them, `refusals` counts the refusals of
     this id in a row and `refused_at` is the first of those, `overtaken_at` is when a later task was first seen final,
-    `eta_at` is by when it was expected, at the last look, to end with even odds. Times are Unix seconds.
+    `eta_at` is by when it was expected, at the last look, to end with even odds, and `next_at` when to be looked at
+    again. Times are Unix seconds.
     """
 
     polls: int = 0
@@ -71,6 +72,7 @@ class Looks:
     refused_at: float | None = None
     overtaken_at: float | None = None
     eta_at: float | None = None
+    next_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

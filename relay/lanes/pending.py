@@ -5,24 +5,30 @@ from heapq import heappop, heappush
 from itertools import islice
 from math import inf
 
+from relay.domain.adaptive import SLOT_S, Adaptive
 from relay.domain.answer import Answer
 from relay.domain.budget import Limit
-from relay.domain.polling import Picker, RoundRobin
+from relay.domain.shares import Shares
 from relay.domain.task import Looks, Task, TaskState
+from relay.domain.weight import next_change_at, weight
 from relay.store.keys import member
 
 MAX_LOOKS = 1_000  # a script takes some thousands of arguments, not more
+MAX_WEIGHED = 1_000  # a turn, so that nothing else waits long
+EVEN_ODDS = 0.5
+FORESEEN_S = 30 * 86_400.0  # an estimate further ahead than this is none
 
 
 class Pending:
     """Tasks by key (their name within the account), who is next, whose deadline is next, what is not yet written."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, slot_s: float = SLOT_S) -> None:
         self.tasks: dict[str, Task] = {}
-        self.picker: Picker = RoundRobin()
+        self.picker = Adaptive(slot_s=slot_s)
         self.change = 0
         self.learned_limit: Limit | None = None
-        self._deadlines: list[tuple[float, str]] = []
+        self._shares = Shares()
+        self._moments: list[tuple[float, str]] = []  # when a deadline is near, nearer, or there
         self._seen_statuses: dict[str, int] = {}
         self._unwritten_looks: dict[str, Looks] = {}
         self._unwritten_statuses: dict[str, bytes] = {}
@@ -36,27 +42,46 @@ class Pending:
         if task.state is not TaskState.PENDING:
             self.drop(key)
             return
-        if key not in self.tasks:
-            self.picker.add(key, task, now=now)
+        before = self.tasks.get(key)
         self.tasks[key] = task
-        heappush(self._deadlines, (task.deadline_at, key))
+        self._shares.add(key, task.client)
+        self._weigh(key, now)
+        if before is None or before.deadline_at != task.deadline_at:
+            self._await_moment(key, now)
+        if task.looks.eta_at is None:
+            self._write_looks(key, now)
 
     def drop(self, key: str) -> None:
         """Forget a task."""
-        for known in (self.tasks, self._seen_statuses, self._unwritten_looks, self._unwritten_statuses):
+        task = self.tasks.pop(key, None)
+        for known in (self._seen_statuses, self._unwritten_looks, self._unwritten_statuses):
             known.pop(key, None)
+        if task is not None:
+            self._shares.drop(key, task.client)
         self.picker.drop(key)
 
-    def looked(self, key: str, task: Task, answer: Answer) -> None:
-        """Keep what a poll has shown; it is written with the next turn."""
+    def looked(self, key: str, task: Task, answer: Answer, *, now: float) -> None:
+        """Keep what a poll has shown, after the picker has heard of it; it is written with the next turn."""
         current = self.tasks.get(key)
         if current is None:
             return
         self.tasks[key] = task if task.version >= current.version else replace(current, looks=task.looks)
-        self._unwritten_looks[key] = task.looks
+        self._weigh(key, now)
+        self._write_looks(key, now)
         if answer.task_status is not None and self._seen_statuses.get(key) != hash(answer.task_status):
             self._seen_statuses[key] = hash(answer.task_status)
             self._unwritten_statuses[key] = answer.task_status
+
+    def passed(self, *, now: float) -> None:
+        """Keep which tasks the last answer has overtaken: the lane's next holder could not tell."""
+        for key in self.picker.passed():
+            if key in self.tasks:
+                self._write_looks(key, now)
+
+    def weigh_anew(self, *, now: float) -> None:
+        """Weigh those again whose client's part of the pending tasks has changed, some of them at a time."""
+        for key in self._shares.stale(at_most=MAX_WEIGHED):
+            self._weigh(key, now)
 
     def unwritten(self) -> tuple[dict[str, Looks], dict[str, bytes]]:
         """Return up to a thousand looks, and the statuses, to write; they are taken for written."""
@@ -85,19 +110,49 @@ class Pending:
         return self._unwritten_statuses.get(key)
 
     def late(self, *, now: float) -> list[str]:
-        """Return the tasks whose earliest deadline has passed."""
+        """Return the tasks whose earliest deadline has passed; those that came nearer to theirs weigh more now."""
         found: list[str] = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            deadline_at, key = heappop(self._deadlines)
+        while self._moments and self._moments[0][0] <= now:
+            _, key = heappop(self._moments)
             task = self.tasks.get(key)
-            if task is not None and task.deadline_at <= deadline_at:
+            if task is None:
+                continue
+            if task.deadline_at <= now:
                 found.append(key)
-        return found
+            else:
+                self._weigh(key, now)
+                self._await_moment(key, now)
+        return list(dict.fromkeys(found))
 
     def remind(self, key: str, *, at: float) -> None:
         """Find this late task late again at `at` (Unix seconds): nothing could be done about it now."""
-        heappush(self._deadlines, (at, key))
+        heappush(self._moments, (at, key))
 
-    def next_deadline(self) -> float:
-        """Return the earliest deadline (Unix seconds), or infinity."""
-        return self._deadlines[0][0] if self._deadlines else inf
+    def next_moment(self) -> float:
+        """Return when `late` has something to do next (Unix seconds), or infinity."""
+        return self._moments[0][0] if self._moments else inf
+
+    def _weigh(self, key: str, now: float) -> None:
+        task = self.tasks[key]
+        part = self._shares.told(key, task.client)
+        self.picker.add(key, task, now=now, weight=weight(task, client_share=part, now=now))
+
+    def _await_moment(self, key: str, now: float) -> None:
+        task = self.tasks[key]
+        heappush(self._moments, (next_change_at(task, now=now) or task.deadline_at, key))
+
+    def _write_looks(self, key: str, now: float) -> None:
+        task = self.tasks[key]
+        picker = self.picker
+        looks = replace(
+            task.looks,
+            overtaken_at=picker.overtaken_at(key),
+            eta_at=_foreseen(picker.finished_by(key, now=now, chance=EVEN_ODDS), now),
+            next_at=_foreseen(picker.next_look_at(key, now=now), now),
+        )
+        self.tasks[key] = replace(task, looks=looks)
+        self._unwritten_looks[key] = looks
+
+
+def _foreseen(at: float | None, now: float) -> float | None:
+    return None if at is None or at > now + FORESEEN_S else round(at, 1)

@@ -21,6 +21,7 @@ TURN_S = 1.0
 STIRRED_TURN_S = 0.02  # however often it is stirred, a lane takes no more than fifty turns a second
 RETRY_TURN_S = 0.1
 LINGER_S = 2.0
+MODEL_KEPT_EVERY_S = 30.0  # it can be lost: then it is learned again
 DRAIN_S = 0.8
 
 logger = log.get(__name__)
@@ -42,6 +43,7 @@ class PollLane:
         self._turned_at = self._busy_at = self._loop.time()
         self._next_turn_at = 0.0
         self._stirred = False
+        self._keep_model_at = self._loop.time() + MODEL_KEPT_EVERY_S
         self._behind = True  # until all that has changed is loaded
         self._stopping = False
 
@@ -58,7 +60,7 @@ class PollLane:
     async def run(self) -> None:
         """Work the lane. Whatever ends it, what was granted and not told stays held until it has run out."""
         try:
-            self._pending.learned_limit = await self._relay.lanes.learned(self.fence)
+            await self._recall()
             while not (self._stopping or self._polls.lost):
                 await self._step()
             await self._hand_back()
@@ -78,9 +80,9 @@ class PollLane:
             return
         await self._expire_late()
         self._polls.send_ready()
-        deadline_in_s = self._pending.next_deadline() - time.time()
+        moment_in_s = self._pending.next_moment() - time.time()
         await self._stirring.sleep_until(
-            min(self._polls.next_at(), self._turn_due_at(), self._loop.time() + deadline_in_s)
+            min(self._polls.next_at(), self._turn_due_at(), self._loop.time() + moment_in_s)
         )
 
     def _turn_due_at(self) -> float:
@@ -91,6 +93,7 @@ class PollLane:
         try:
             await self._refresh_account()
             await self._take_changes(await self._turn())
+            await self._keep_model()
         except StoreUnavailableError:
             self._behind = True
             self._next_turn_at = self._loop.time() + RETRY_TURN_S
@@ -140,18 +143,32 @@ class PollLane:
             limit = effective_limit(account.limit, self._pending.learned_limit, account.share)
             if limit != self._polls.slots.limit:
                 self._polls.slots.change(limit)
+            self._pending.picker.slot_s = limit.pace_s
 
     async def _take_changes(self, grants: Grants) -> None:
         """Load what was registered, joined or left since the last turn; after a takeover that is everything."""
         tasks = await self._relay.lanes.tasks(self.fence.lane.account, grants.changed)
         for task in tasks:
             self._pending.take(task, now=time.time())
+        self._pending.weigh_anew(now=time.time())
         self._pending.change = grants.change
         self._behind = len(grants.changed) == PAGE
         if tasks:
             self._polls.welcome()
         if self._behind or (tasks and self._polls.slots.ready_at(self._loop.time()) is None):
             self._next_turn_at = self._loop.time()
+
+    async def _recall(self) -> None:
+        """Go on from what the lane's last holder had learned."""
+        self._pending.learned_limit = await self._relay.lanes.learned(self.fence)
+        model = await self._relay.lanes.model(self.fence)
+        if model is not None:
+            self._pending.picker.learn_from(model)
+
+    async def _keep_model(self) -> None:
+        if self._loop.time() >= self._keep_model_at:
+            self._keep_model_at = self._loop.time() + MODEL_KEPT_EVERY_S
+            await self._relay.lanes.keep_model(self.fence, self._pending.picker.model())
 
     def _stop_when_idle(self) -> None:
         if len(self._pending) > 0 or len(self._polls) > 0 or self._behind:
@@ -175,4 +192,5 @@ class PollLane:
     async def _hand_back(self) -> None:
         await self._polls.drain(DRAIN_S)
         await self._relay.lanes.turn(self.fence, self._rate(), self._told(self._loop.time(), want=0))
+        await self._relay.lanes.keep_model(self.fence, self._pending.picker.model())
         await self._relay.lanes.release(self.fence)

@@ -22,6 +22,7 @@ from relay.store.write import Fence
 
 SLACK_S = 0.25  # a slot is good for so long after its time
 UNSAVED_REST_S = 1.0
+UNHEARD = Answer(AnswerKind.ERROR)  # what was not committed is as if it had not been asked
 
 logger = log.get(__name__)
 
@@ -126,7 +127,7 @@ class Polls:
             self.lost = True
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the task must be asked again
             logger.warning("answer_not_committed", account=account.name, error=type(error).__name__)
-            self._pending.picker.answered(key, answer, now=now, rest_s=UNSAVED_REST_S)
+            self._pending.picker.answered(key, UNHEARD, now=now, rest_s=UNSAVED_REST_S)
         self._done.stir()
 
     async def _learn_limit(self, answer: Answer) -> None:
@@ -142,11 +143,13 @@ class Polls:
                 self._pending.forget_unwritten(key)
             answered_at = self._gate.answered_at
             settled = await settle(self._relay, self._fence, task, answer, answered_at=answered_at, now=now)
-        if settled is None or settled.state is not TaskState.PENDING:
+        still = settled if settled is not None and settled.state is TaskState.PENDING else None
+        self._pending.picker.answered(key, answer, now=now, rest_s=0.0 if still is None else rest_s(still))
+        self._pending.passed(now=now)
+        if still is None:
             self._pending.drop(key)
-            return
-        self._pending.looked(key, settled, answer)
-        self._pending.picker.answered(key, answer, now=now, rest_s=rest_s(settled))
+        else:
+            self._pending.looked(key, still, answer, now=now)
 
     def _close_gate(self, gate: Gate) -> None:
         before, self._gate = self._gate, gate

@@ -8,7 +8,7 @@ from relay.domain.polling import Picker, RoundRobin
 
 Policy = Callable[[Limit], Picker]  # makes the picker of an account that keeps to this limit
 
-PRODUCTION = "round-robin"  # what the poll lanes use
+PRODUCTION = "adaptive"  # what the poll lanes use
 POLICIES: dict[str, Policy] = {
     "adaptive": lambda limit: Adaptive(slot_s=limit.pace_s),
     "round-robin": lambda _limit: RoundRobin(),

@@ -15,7 +15,7 @@ from relay.store.write import CLAIM_S, Fence
 
 LEASE_MS = 5_000  # at most 30 s; what the death of a worker costs, so short, but several turns long
 AHEAD_MS = 1_200  # slots are granted for one turn ahead: a turn is a second
-EPOCH_KEPT_MS = 86_400_000
+FORGOTTEN_MS = 30 * 86_400_000  # a lane that nobody needs; what was learned in it goes with it
 PAGE = 1_000
 
 
@@ -70,6 +70,7 @@ class LaneStore:
         self._release = Script(store.link, "release")
         self._turn = Script(store.link, "turn")
         self._claim = Script(store.link, "claim")
+        self._keep = Script(store.link, "keep")
 
     async def acquire(self, lane: LaneName) -> Fence | None:
         """Take the lane, or return None when somebody holds it."""
@@ -84,7 +85,7 @@ class LaneStore:
         lane = fence.lane
         queue = keys.pending(lane.account) if lane.kind is LaneKind.POLL else keys.due(lane.account)
         await self._release(
-            [keys.lane(lane), keys.LANES, queue], [str(lane), fence.epoch, keys.WANT, lane.kind, EPOCH_KEPT_MS]
+            [keys.lane(lane), keys.LANES, queue], [str(lane), fence.epoch, keys.WANT, lane.kind, FORGOTTEN_MS]
         )
 
     async def turn(self, fence: Fence, rate: Rate, told: TurnRequest) -> Grants:
@@ -106,20 +107,29 @@ class LaneStore:
                 " ".join(f"{till}={hold}={count}" for till, hold, count in told.ended),
                 int(told.all_changes),
                 told.earliest_ms,
-                *told.statuses.values(),
+                *(word for pair in told.statuses.items() for word in pair),
                 *(word for key, looks in told.looks.items() for word in (key, records.write_looks(looks))),
             ],
         )  # fmt: skip
         return _grants(_held(answer, fence), told.since)
 
     async def learn(self, fence: Fence, limit: Limit) -> None:
-        """Remember the limit that a refusal named; forgotten a day after the lane was last held."""
-        await self._store.ask("HSET", keys.lane(fence.lane), "learned", str(limit))
+        """Remember the limit that a refusal named; forgotten with the lane. Raises FencedError."""
+        _held(await self._keep([keys.lane(fence.lane)], [fence.epoch, "learned", str(limit)]), fence)
 
     async def learned(self, fence: Fence) -> Limit | None:
         """Return the limit that a refusal has named, if one has."""
         value = await self._store.ask("HGET", keys.lane(fence.lane), "learned")
         return None if value is None else Limit.parse(value.decode())
+
+    async def keep_model(self, fence: Fence, model: bytes) -> None:
+        """Keep what the holder has learned of its tasks. Raises FencedError."""
+        _held(await self._keep([keys.lane(fence.lane)], [fence.epoch, "model", model]), fence)
+
+    async def model(self, fence: Fence) -> bytes | None:
+        """Return what the lane's last holder had learned, if any is kept."""
+        model: bytes | None = await self._store.ask("HGET", keys.lane(fence.lane), "model")
+        return model
 
     async def claim(self, fence: Fence, *, want: int) -> tuple[list[str], float | None]:
         """Take one turn of a delivery lane: claim up to `want` due ids; also seconds until the next is due, or None."""

@@ -1,5 +1,6 @@
 """Records as the store keeps them: `<version> <JSON>`, with what is absent or default left out."""
 
+from dataclasses import astuple
 from typing import Any
 
 import orjson
@@ -62,7 +63,10 @@ def read_task(name: TaskName, value: bytes, looks: bytes | None = None) -> Task:
 
 
 def _lean_looks(looks: Looks) -> list[float | int | None]:
-    return [looks.polls, looks.last_at, looks.refusals, looks.refused_at, looks.overtaken_at, looks.eta_at]
+    lean = [*astuple(looks)]
+    while lean and lean[-1] is None:
+        lean.pop()
+    return lean
 
 
 def write_looks(looks: Looks) -> bytes:

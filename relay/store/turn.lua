@@ -12,7 +12,7 @@
 -- ARGV[15] ended calls: 'till=hold=count ...' - the slot that was to be held until `till` is held `hold` ms from now
 -- ARGV[16] '1' to hand over changes even if nothing stirred
 -- ARGV[17] ms from now before which no slot is wanted; from there on they are granted one pace apart
--- ARGV[18...] first one value for each status, then looks: field, value
+-- ARGV[18...] first task and value for each status, then task and looks for each of the looks
 --
 -- The lane hash's `slots` is 'till=count ...': so many slots are held until that instant (store ms). A granted slot
 -- is held until its call must have timed out and a window has passed; its answer shortens that to answer + window.
@@ -21,10 +21,11 @@
 -- Returns false when fenced, else {now, slots in use, ms by which the clock jumped, grants {at, till, count, ...}, next
 -- instant at which a slot comes free or -1, changes {task, number, ...}}.
 
+local HOUR, DAY = 3600000, 86400000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local epoch, turned, slots, day, spent, stirred =
-  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'stirred'))
+local epoch, turned, slots, day, spent, busy, paced, stirred =
+  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'busy', 'paced', 'stirred'))
 if epoch ~= ARGV[2] then return false end
 
 local calls, window, timeout, quantum = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -59,17 +60,24 @@ for till, count in pairs(held) do
 end
 table.sort(ends)
 
-local want, today = tonumber(ARGV[11]), math.floor(now / 86400000)
-local daily = tonumber(ARGV[13])
+-- What is left of a day's calls is spread over what is left of the time in which tasks are expected: as much of each
+-- hour as was busy so far today, the hour before midnight counting as busy throughout.
+local want, today, daily = tonumber(ARGV[11]), math.floor(now / DAY), tonumber(ARGV[13])
+local pace, earliest = window / calls, now + ARGV[17]
 if daily > 0 then
-  spent = (tonumber(day or '-1') == today and tonumber(spent or '0') or 0) - ARGV[14]
+  if tonumber(day or '-1') ~= today then spent, busy = 0, 0 end
+  local gone = now - today * DAY
+  spent, busy = spent - ARGV[14], math.min(gone, (busy or 0) + ARGV[4])
   want = math.min(want, daily - spent)
+  if want > 0 then
+    pace = math.max(pace, (DAY - gone) * (busy + HOUR) / (gone + HOUR) / (daily - spent))
+    earliest = math.max(earliest, math.min(tonumber(paced or 0), now + pace))
+  end
 end
 
 -- The j-th slot comes free when all but calls - j of the held ones have ended.
 local grants, granted, next_free = {}, 0, now
 local cursor, passed = 1, 0
-local pace, earliest = window / calls, now + ARGV[17]
 while true do
   local must_end = in_use + granted + 1 - calls
   while cursor <= #ends and passed + held[ends[cursor]] < must_end do
@@ -96,18 +104,26 @@ local kept = {}
 for till, count in pairs(held) do kept[#kept + 1] = string.format('%d=%d', till, count) end
 local fields = {'turned', string.format('%d', now), 'slots', table.concat(kept, ' ')}
 if daily > 0 then
-  fields[5], fields[6], fields[7], fields[8] = 'day', today, 'spent', spent + granted
+  for _, word in ipairs({'day', today, 'spent', spent + granted, 'busy', busy}) do fields[#fields + 1] = word end
+  if granted > 0 then
+    fields[#fields + 1], fields[#fields + 2] = 'paced', string.format('%d', math.ceil(earliest))
+  end
 end
 redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
-local statuses = {}
+-- Of a task that is not pending any more nothing is written: it has its last word, and will be forgotten.
+local function pending(task) return redis.call('ZSCORE', KEYS[3], task) end
+local first_look, looks = 18 + 2 * (#KEYS - 4), {}
 for i = 5, #KEYS do
-  statuses[#statuses + 1] = KEYS[i]
-  statuses[#statuses + 1] = ARGV[13 + i]
+  if pending(ARGV[8 + 2 * i]) then redis.call('SET', KEYS[i], ARGV[9 + 2 * i]) end
 end
-if #statuses > 0 then redis.call('MSET', unpack(statuses)) end
-local first_look = 18 + #KEYS - 4
-if ARGV[first_look] then redis.call('HSET', KEYS[4], unpack(ARGV, first_look)) end
+for i = first_look, #ARGV, 2 do
+  if pending(ARGV[i]) then
+    looks[#looks + 1] = ARGV[i]
+    looks[#looks + 1] = ARGV[i + 1]
+  end
+end
+if #looks > 0 then redis.call('HSET', KEYS[4], unpack(looks)) end
 
 local changes = {}
 if stirred or ARGV[16] == '1' then

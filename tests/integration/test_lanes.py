@@ -3,7 +3,10 @@
 from collections import Counter
 from dataclasses import replace
 
+import orjson
+
 from relay.context import Relay
+from relay.domain.registration import Registration
 from relay.store import keys
 from tests.support.clock import wait_until
 from tests.support.receiver import Receiver
@@ -45,11 +48,12 @@ async def test_registering_for_a_final_task_delivers_at_once_and_costs_no_poll(
 async def test_two_workers_share_the_lanes_and_one_takes_over_when_the_other_stops(
     relay: Relay, upstream: Upstream, receiver: Receiver
 ) -> None:
+    reclaims = counted("relay_lease_reclaims_total")
     await upstream.behave(durations="fixed:1.5")
     for name in ("a", "b", "c", "d"):
         account = relay.default_account()
         assert account is not None
-        await relay.accounts.put(replace(account, name=name))
+        await relay.accounts.put(replace(account, name=name, api_key=f"the upstream key of {name}"))
     async with working(relay):
         async with working(relay):
             ids = [(await wish(relay, f"task-{n}", receiver.url(), account="abcd"[n % 4])).id for n in range(40)]
@@ -57,7 +61,7 @@ async def test_two_workers_share_the_lanes_and_one_takes_over_when_the_other_sto
         await wait_until(lambda: all_delivered(relay, ids))
 
     assert Counter(receiver.ids) == Counter(ids)
-    assert counted("relay_lease_reclaims_total") == 0
+    assert counted("relay_lease_reclaims_total") == reclaims
 
 
 async def test_a_lane_with_nothing_left_to_do_is_given_up(relay: Relay, receiver: Receiver, valkey: Valkey) -> None:
@@ -91,16 +95,56 @@ async def test_a_status_that_is_not_final_is_kept(relay: Relay, upstream: Upstre
         assert receiver.requests == []
 
 
-async def test_the_daily_limit_ends_the_polls_of_the_day(relay: Relay, upstream: Upstream, receiver: Receiver) -> None:
+async def test_what_one_holder_has_learned_the_next_one_knows(
+    relay: Relay, upstream: Upstream, receiver: Receiver
+) -> None:
+    await upstream.behave(durations="fixed:0.5")
+    async with working(relay):
+        ids = [(await wish(relay, f"task-{number}", receiver.url())).id for number in range(10)]
+        await wait_until(lambda: all_delivered(relay, ids))
+    lane = keys.LaneName(keys.LaneKind.POLL, "default")
+    fence = await relay.lanes.acquire(lane)
+    assert fence is not None
+    model = await relay.lanes.model(fence)
+    assert model is not None
+    assert sum(orjson.loads(model)["by_age"]["events"]) > 5
+
+
+async def test_a_pending_task_is_shown_with_an_estimate(relay: Relay, upstream: Upstream, receiver: Receiver) -> None:
+    await upstream.plan("slow", stuck=True)
+    registration = await wish(relay, "slow", receiver.url())
+    async with working(relay):
+        await wait_until(lambda: looked_at(relay, registration))
+    task = await relay.store.task(registration.task_name)
+    assert task is not None
+    assert task.looks.last_at is not None
+    assert task.looks.eta_at is not None
+    assert task.looks.next_at is not None
+    assert task.registered_at < task.looks.next_at < task.looks.last_at + 60
+    assert task.looks.last_at - 1 < task.looks.eta_at
+
+
+async def looked_at(relay: Relay, registration: Registration) -> bool:
+    task = await relay.store.task(registration.task_name)
+    return task is not None and task.looks.polls > 2
+
+
+async def test_a_daily_limit_is_spread_over_the_day(relay: Relay, upstream: Upstream, receiver: Receiver) -> None:
     account = relay.default_account()
     assert account is not None
     await relay.accounts.put(replace(account, name="frugal", daily_limit=3, api_key=UPSTREAM_KEY))
     await upstream.plan("slow", stuck=True)
     await wish(relay, "slow", receiver.url(), account="frugal")
     async with working(relay):
-        await wait_until(lambda: arrivals(upstream, 3))
-        await wait_until(lambda: spent(relay, "frugal", 3))
-        assert await arrivals(upstream, 3)
+        await wait_until(lambda: spent(relay, "frugal", 1))
+        lane = keys.lane(keys.LaneName(keys.LaneKind.POLL, "frugal"))
+        turned_ms = int(await relay.store.ask("HGET", lane, "turned"))
+        await wait_until(lambda: turned_since(relay, lane, turned_ms + 1_500))
+        assert await arrivals(upstream, 1)
+
+
+async def turned_since(relay: Relay, lane: str, at_ms: int) -> bool:
+    return int(await relay.store.ask("HGET", lane, "turned")) > at_ms
 
 
 async def arrivals(upstream: Upstream, count: int) -> bool:

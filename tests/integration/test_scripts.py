@@ -14,7 +14,7 @@ from relay.domain.registration import RegistrationState, registration_id
 from relay.domain.task import TaskState
 from relay.store import keys
 from relay.store.keys import LaneKind, LaneName
-from relay.store.lanes import EPOCH_KEPT_MS, LEASE_MS, LaneStore
+from relay.store.lanes import FORGOTTEN_MS, LEASE_MS, LaneStore
 from relay.store.store import Conflict, Store
 from relay.store.write import CLAIM_S, Fence, Write
 from tests.support import relays
@@ -248,7 +248,7 @@ async def test_an_empty_lane_handed_back_is_no_lane_and_its_epoch_is_remembered_
     fence = await acquired(lanes, POLLS)
     await lanes.release(fence)
     assert await store.ask("EXISTS", keys.LANES) == 0
-    assert EPOCH_KEPT_MS - 60_000 < await store.ask("PTTL", keys.lane(POLLS)) <= EPOCH_KEPT_MS
+    assert FORGOTTEN_MS - 60_000 < await store.ask("PTTL", keys.lane(POLLS)) <= FORGOTTEN_MS
     assert await store.ask("HGET", keys.lane(POLLS), "epoch") == fence.epoch.encode()
 
 

@@ -190,15 +190,35 @@ async def test_a_greater_limit_holds_from_the_next_slot_on(holder: Holder) -> No
     assert granted(await holder.turn(100, Rate(Limit(8, 0.2), None, timeout_s=1.0))) == 3
 
 
+async def test_a_daily_limit_is_spread_over_what_is_left_of_the_day(holder: Holder, store: Store) -> None:
+    day_s, hour_s = 86_400, 3_600
+    daily = replace(RATE, daily_limit=1_000)
+    assert granted(await holder.turn(100, daily)) == 1
+    assert granted(await holder.turn(100, daily)) == 0
+    now = int((await store.ask("TIME"))[0])
+    gone_s = now % day_s
+    each_s = (day_s - gone_s) * hour_s / (gone_s + hour_s) / 1_000
+    paced_ms = int(await store.ask("HGET", holder.key, "paced"))
+    assert paced_ms / 1_000 - now == pytest.approx(each_s, rel=0.05, abs=2)
+
+
+async def test_a_busy_day_is_spread_thinner_than_an_idle_one(holder: Holder, store: Store) -> None:
+    daily = replace(RATE, daily_limit=1_000)
+    now = int((await store.ask("TIME"))[0])
+    await store.ask("HSET", holder.key, "day", now // 86_400, "spent", 0, "busy", now % 86_400 * 1_000)
+    await holder.turn(100, daily)
+    paced_ms = int(await store.ask("HGET", holder.key, "paced"))
+    assert paced_ms / 1_000 - now == pytest.approx((86_400 - now % 86_400) / 1_000, rel=0.05, abs=2)
+
+
 async def test_a_daily_limit_ends_the_day_and_what_was_not_used_does_not_count(holder: Holder, store: Store) -> None:
     daily = replace(RATE, daily_limit=7)
-    first = await holder.turn(100, daily)
-    second = await holder.turn(100, daily, ended=named(first, hold_ms=0))
-    assert [granted(first), granted(second)] == [5, 2]
-    third = await holder.turn(100, daily, ended=named(second, hold_ms=0), unused=1)
-    assert granted(third) == 1
-    await store.ask("HSET", holder.key, "day", 1)  # as if a night had passed
-    assert granted(await holder.turn(100, daily, ended=named(third, hold_ms=0))) == 5
+    today = int((await store.ask("TIME"))[0]) // 86_400
+    await store.ask("HSET", holder.key, "day", today, "spent", 7, "busy", 0)
+    assert granted(await holder.turn(100, daily)) == 0
+    assert granted(await holder.turn(100, daily, unused=1)) == 1
+    await store.ask("HSET", holder.key, "day", today - 1, "spent", 7, "paced", 0)
+    assert granted(await holder.turn(100, daily)) == 1
 
 
 # ---------------------------------------------------------------------- death, takeover, clocks

@@ -1,6 +1,7 @@
 """What holds back all polls of an account, and what lets them go again."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -28,10 +29,16 @@ def test_a_new_gate_is_open() -> None:
     assert Gate().opens_at(NOW) == NOW
 
 
-def test_a_refusal_for_rate_waits_one_window() -> None:
-    gate = gate_after(AnswerKind.THROTTLED)
-    assert (gate.state, gate.reason, gate.opens_at(NOW)) == (GateState.WAITING, AnswerKind.THROTTLED, NOW + 5)
-    assert gate.opens_at(NOW + 6) == NOW + 6
+def test_refusals_for_rate_wait_longer_each_time_and_never_longer_than_the_window() -> None:
+    gate, waits_s = Gate(), []
+    for _ in range(6):
+        gate = after_answer(gate, Answer(AnswerKind.THROTTLED), POLICY, LIMIT, now=NOW)
+        waits_s.append(gate.opens_at(NOW) - NOW)
+        gate = replace(gate, until=NOW)
+    assert (gate.state, gate.reason) == (GateState.WAITING, AnswerKind.THROTTLED)
+    assert waits_s == pytest.approx([0.5, 1, 2, 4, 5, 5])
+    gate = after_answer(gate, Answer(AnswerKind.PENDING), POLICY, LIMIT, now=NOW)
+    assert after_answer(gate, Answer(AnswerKind.THROTTLED), POLICY, LIMIT, now=NOW).until == pytest.approx(NOW + 0.5)
 
 
 @pytest.mark.parametrize("retry_after_s", [0.0, 2.0, 90.0])
