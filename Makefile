@@ -55,6 +55,8 @@ test-system: install ## tests with Debian's tools, which it installs first
 bench: install ## benchmarks: tables of ratios within one run
 	$(BIN)/python -m tests.bench.bench_lanes $(ARGS)
 	$(BIN)/python -m tests.bench.bench_api $(ARGS)
+	$(BIN)/python -m tests.bench.bench_polling --quick $(ARGS)
+	$(BIN)/python -m tests.bench.bench_reality $(ARGS)
 
 lock: install ## solve the dependencies anew (ARGS=--upgrade for the newest versions)
 	$(LOCK) $(ARGS) requirements.in -o requirements-build.txt
