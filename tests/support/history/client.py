@@ -1,0 +1,84 @@
+"""The load client as a recorder: each registration is ok, failed or unknown, and at the end shows its state."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from tests.support.history.journal import Journal
+
+TIMEOUT_S = 4.0
+AGAIN_S = 0.2
+
+
+class Result(StrEnum):
+    """What the client may conclude: ok was promised, failed will never be, unknown may have been written or not."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass
+class Client:
+    """Registers at `api()`, wherever that is by now. `acknowledged` are the ids that were promised."""
+
+    journal: Journal
+    key: str
+    api: Callable[[], str]
+    callback_url: str
+    acknowledged: set[str] = field(default_factory=set)
+    slowest_s: float = 0.0
+    _http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def register(self, request_id: str) -> Result:
+        """Register once, and record what came of it."""
+        started, id_, status = asyncio.get_running_loop().time(), None, None
+        try:
+            answer = await self._http.post(
+                f"{self.api()}/v1/registrations",
+                json={"request_id": request_id, "callback_url": self.callback_url},
+                headers={"authorization": f"Bearer {self.key}"},
+            )
+            status = answer.status_code
+            id_ = answer.json()["id"] if status in {200, 201} else None
+        except (httpx.HTTPError, ValueError, KeyError):
+            status = None
+        self.slowest_s = max(self.slowest_s, asyncio.get_running_loop().time() - started)
+        result = _result(status, id_)
+        self.journal.write("register", result=result, request_id=request_id, id=id_, status=status)
+        if id_ is not None:
+            self.acknowledged.add(id_)
+        return result
+
+    async def insist(self, request_id: str) -> None:
+        """Register, again and again, until it is known."""
+        while await self.register(request_id) is Result.UNKNOWN:  # noqa: ASYNC110 - the API is another process
+            await asyncio.sleep(AGAIN_S)
+
+    async def note_states(self) -> None:
+        """Record the state in which each acknowledged registration is by now."""
+        for id_ in sorted(self.acknowledged):
+            answer = await self._http.get(
+                f"{self.api()}/v1/registrations/{id_}", headers={"authorization": f"Bearer {self.key}"}
+            )
+            shown = answer.json().get("state", "") if answer.status_code == 200 else f"http {answer.status_code}"
+            self.journal.write("state", id=id_, state=shown)
+
+
+def _result(status: int | None, id_: str | None) -> Result:
+    if id_ is not None:
+        return Result.OK
+    return Result.FAILED if status is not None and 400 <= status < 500 else Result.UNKNOWN

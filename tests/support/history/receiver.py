@@ -1,0 +1,49 @@
+"""The receiver as a recorder: the id and the body of each callback, and its own answer."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from tests.support.history.journal import Journal
+from tests.support.history.wire import Answer, Request, serving
+
+
+def _always_200() -> int:
+    return 200
+
+
+@dataclass
+class Receiver:
+    """Answers after `delay_s` what `status` says; `taken` are the ids of what it has answered with 2xx."""
+
+    journal: Journal
+    status: Callable[[], int] = _always_200
+    delay_s: float = 0.0
+    url: str = ""
+    taken: set[str] = field(default_factory=set)
+
+    async def respond(self, request: Request) -> Answer:
+        await asyncio.sleep(self.delay_s)
+        status, id_, message = self.status(), request.headers.get("webhook-id", ""), json.loads(request.body)
+        self.journal.write(
+            "callback",
+            id=id_,
+            request_id=message["data"]["RequestID"],
+            type=message["type"],
+            body_sha256=sha256(request.body).hexdigest(),
+            answer=status,
+        )
+        if 200 <= status < 300:
+            self.taken.add(id_)
+        return Answer(status)
+
+
+@asynccontextmanager
+async def recording(receiver: Receiver) -> AsyncIterator[Receiver]:
+    """Serve it while the block runs."""
+    async with serving(receiver.respond) as port:
+        receiver.url = f"http://127.0.0.1:{port}"
+        yield receiver
