@@ -13,6 +13,7 @@ from tests.support.history.journal import Journal
 
 TIMEOUT_S = 4.0
 AGAIN_S = 0.2
+UNDER_WAY = frozenset({"pending", "delivering"})
 
 
 class Result(StrEnum):
@@ -33,6 +34,7 @@ class Client:
     callback_url: str
     acknowledged: set[str] = field(default_factory=set)
     slowest_s: float = 0.0
+    _ended: set[str] = field(default_factory=set)
     _http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S))
 
     async def __aenter__(self) -> Self:
@@ -71,11 +73,21 @@ class Client:
     async def note_states(self) -> None:
         """Record the state in which each acknowledged registration is by now."""
         for id_ in sorted(self.acknowledged):
-            answer = await self._http.get(
-                f"{self.api()}/v1/registrations/{id_}", headers={"authorization": f"Bearer {self.key}"}
-            )
-            shown = answer.json().get("state", "") if answer.status_code == 200 else f"http {answer.status_code}"
-            self.journal.write("state", id=id_, state=shown)
+            self.journal.write("state", id=id_, state=await self._state(id_))
+
+    async def all_settled(self) -> bool:
+        """Whether none of what was acknowledged is still under way."""
+        for id_ in sorted(self.acknowledged.difference(self._ended)):
+            if await self._state(id_) in UNDER_WAY:
+                return False
+            self._ended.add(id_)
+        return True
+
+    async def _state(self, id_: str) -> str:
+        answer = await self._http.get(
+            f"{self.api()}/v1/registrations/{id_}", headers={"authorization": f"Bearer {self.key}"}
+        )
+        return str(answer.json().get("state", "")) if answer.status_code == 200 else f"http {answer.status_code}"
 
 
 def _result(status: int | None, id_: str | None) -> Result:
