@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 ARGS ?=
+ROUNDS ?=
+SEED ?=
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
@@ -12,7 +14,7 @@ export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: docs help install run demo check lint fmt test test-system bench lock clean
+.PHONY: docs help install run demo check lint fmt test test-system fault bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +53,9 @@ test: install ## unit, property, integration and end-to-end tests: no root, no s
 test-system: install ## tests with Debian's tools, which it installs first
 	command -v promtool || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends prometheus; }
 	$(BIN)/pytest tests/system $(ARGS)
+
+fault: install ## kill, freeze, starve and cut everything; histories are checked (ROUNDS=100 SEED=7 ARGS="-k worker")
+	printf '%s\n' tests/fault/test_*.py | ROUNDS=$(ROUNDS) SEED=$(SEED) xargs -P 4 -n 1 $(BIN)/pytest -q $(ARGS)
 
 bench: install ## benchmarks: tables of ratios within one run
 	$(BIN)/python -m tests.bench.bench_lanes $(ARGS)

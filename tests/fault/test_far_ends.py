@@ -1,0 +1,94 @@
+"""The upstream and the receiver, sick in every way, and the lines to them."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tests.fault.conftest import Stage, Tell
+from tests.support.history.upstream import Mood
+from tests.support.scene import CALLS, WINDOW_S, Scene
+
+SICK = [mood for mood in Mood if mood is not Mood.WELL]
+HEALED_S = 10.0
+SLACK_S = 3.0
+
+
+@pytest.mark.timeout(3_600)
+async def test_the_upstream_is_sick_in_every_way(stage: Stage, rounds: range, told: Tell) -> None:
+    async with stage() as played:
+        played.upstream.longest_s = 4.0
+        for _ in rounds:
+            for mood in played.dice.sample(SICK, len(SICK)):
+                loading = asyncio.create_task(played.load(12, over_s=3.0))
+                await asyncio.sleep(0.5)
+                played.upstream.mood = mood
+                await asyncio.sleep(2.0)
+                played.upstream.mood = Mood.WELL
+                await played.goes_on(within_s=HEALED_S + SLACK_S)
+                await loading
+        verdict = told(played, await played.judge(), len(rounds))
+
+    assert verdict.valid
+    assert verdict.duplicated == 0
+
+
+@pytest.mark.timeout(3_600)
+async def test_the_line_to_the_upstream_fails(stage: Stage, rounds: range, told: Tell) -> None:
+    async with stage() as played:
+        for _ in rounds:
+            for fail in (played.to_upstream.cut, played.to_upstream.black_hole):
+                loading = asyncio.create_task(played.load(12, over_s=3.0))
+                await asyncio.sleep(0.5)
+                fail()
+                await asyncio.sleep(played.dice.uniform(1.0, 3.0))
+                played.to_upstream.mend()
+                await played.goes_on(within_s=HEALED_S + SLACK_S)
+                await loading
+        verdict = told(played, await played.judge(), len(rounds))
+
+    assert verdict.valid
+    assert verdict.duplicated == 0
+
+
+@pytest.mark.timeout(3_600)
+async def test_after_an_outage_the_backlog_drains_at_the_limit_without_a_burst(
+    stage: Stage, rounds: range, told: Tell
+) -> None:
+    async with stage() as played:
+        for _ in rounds:
+            played.upstream.mood = Mood.DOWN
+            await played.load(200, over_s=2.0)
+            played.upstream.mood = Mood.WELL
+            await played.goes_on(within_s=HEALED_S + SLACK_S)
+            before = played.upstream.arrivals
+            await asyncio.sleep(3 * WINDOW_S)
+            assert played.upstream.arrivals - before >= 0.8 * 3 * CALLS
+        verdict = told(played, await played.judge(), len(rounds))
+
+    assert verdict.valid
+    assert verdict.duplicated == 0
+
+
+@pytest.mark.timeout(3_600)
+async def test_the_receiver_refuses_and_its_line_fails(stage: Stage, rounds: range, told: Tell) -> None:
+    async with stage() as played:
+        for _ in rounds:
+            played.receiver.status = lambda: played.dice.choice([200, 200, 500, 503, 404])
+            loading = asyncio.create_task(played.load(20, over_s=3.0))
+            await asyncio.sleep(1.0)
+            played.to_receiver.cut()
+            await asyncio.sleep(played.dice.uniform(0.5, 1.5))
+            played.to_receiver.mend()
+            await loading
+            await asyncio.sleep(1.5)
+            played.receiver.status = lambda: 200
+        verdict = told(played, await played.judge(within_s=90), len(rounds))
+
+    assert verdict.valid
+    assert verdict.duplicated == 0
+    assert _statuses(played)[200] == verdict.delivered
+
+
+def _statuses(played: Scene) -> Counter[int]:
+    return Counter(event["answer"] for event in played.events() if event["event"] == "callback")
