@@ -4,6 +4,7 @@ PYTHON ?= python3
 ARGS ?=
 ROUNDS ?=
 SEED ?=
+MINUTES ?= 30
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
@@ -14,7 +15,7 @@ export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: docs help install run demo check lint fmt test test-system fault bench lock clean
+.PHONY: docs help install run demo check lint fmt test test-system fault soak bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ test-system: install ## tests with Debian's tools, which it installs first
 
 fault: install ## kill, freeze, starve and cut everything; histories are checked (ROUNDS=100 SEED=7 ARGS="-k worker")
 	printf '%s\n' tests/fault/test_*.py | ROUNDS=$(ROUNDS) SEED=$(SEED) xargs -P 4 -n 1 $(BIN)/pytest -q $(ARGS)
+
+soak: install ## a steady load for MINUTES=30: memory, files, keys and AOF must come back to where they were
+	$(BIN)/python -m tests.support.soak $(MINUTES)
 
 bench: install ## benchmarks: tables of ratios within one run
 	$(BIN)/python -m tests.bench.bench_lanes $(ARGS)
