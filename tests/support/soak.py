@@ -92,6 +92,9 @@ async def _left(played: Scene) -> list[str]:
     """Return what the store keeps and should not: lanes without work, keys that nobody comes for, a long AOF."""
     async with Redis.from_url(played.valkey.url) as redis:
         await wait_until(lambda: _no_lanes(redis), within_s=30)
+        for worker in played.workers:
+            worker.child.terminate()
+            await worker.child.wait()
         memory = (await redis.info("memory"))["used_memory"]
         left = await complaints(redis)
     folder = played.valkey.data_dir / "appendonlydir"
