@@ -32,7 +32,7 @@ class GatePolicy:
     probe_s: float = 60.0
     errors: int = 3
     backoff_s: float = 0.5
-    max_backoff_s: float = 8.0
+    max_backoff_s: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)

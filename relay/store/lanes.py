@@ -170,6 +170,7 @@ class LaneStore:
         """Say that this worker is alive for so many seconds, and return how many lanes are its fair share."""
         now_ms = await self._now_ms()
         await self._store.ask("ZADD", keys.WORKERS, now_ms + round(alive_s * 1000), self._holder)
+        await self._store.ask("PEXPIRE", keys.WORKERS, round(alive_s * 1000))
         await self._store.ask("ZREMRANGEBYSCORE", keys.WORKERS, "-inf", now_ms)
         workers: int = await self._store.ask("ZCARD", keys.WORKERS)
         lanes: int = await self._store.ask("ZCOUNT", keys.LANES, "-inf", now_ms + LEASE_MS)

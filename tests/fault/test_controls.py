@@ -8,7 +8,7 @@ import pytest
 from tests.fault.conftest import Stage, Tell
 from tests.support.clock import wait_until
 from tests.support.history.checker import Verdict
-from tests.support.power import Disk, compiler, cut_off
+from tests.support.power import Disk, cut_off
 from tests.support.scene import CALLS, WINDOW_S
 
 UNSYNCED_BYTES = 10_000  # some registrations' worth
@@ -25,7 +25,6 @@ async def test_control_a_limiter_that_is_one_over(stage: Stage, told: Tell) -> N
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.skipif(compiler() is None, reason="a C compiler is needed to see what was fsynced")
 async def test_control_everysec_and_a_power_cut(
     stage: Stage, told: Tell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

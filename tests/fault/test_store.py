@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault.conftest import Stage, Tell
-from tests.support.power import Disk, compiler
+from tests.support.power import Disk
 from tests.support.scene import Scene
 
 PROMISED_ANSWER_S = 2.0
@@ -33,7 +33,6 @@ async def test_the_store_is_killed(stage: Stage, rounds: range, told: Tell) -> N
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.skipif(compiler() is None, reason="a C compiler is needed to see what was fsynced")
 async def test_the_power_fails(
     stage: Stage, rounds: range, told: Tell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,18 +10,13 @@ from tests.support.valkey import Valkey
 SOURCE = Path(__file__).with_name("fsynced.c")
 
 
-def compiler() -> str | None:
-    """Return the machine's C compiler, or None."""
-    return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-
-
 class Disk:
     """Notes what the store fsyncs, by a library that it preloads; `environment` is what makes it do so."""
 
     def __init__(self, folder: Path) -> None:
         library, self._log = folder / "fsynced.so", folder / "fsynced.log"
-        cc = compiler()
-        assert cc is not None
+        cc = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        assert cc is not None, "a C compiler is needed to see what was fsynced (on Debian: apt install gcc)"
         subprocess.run([cc, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
         self.environment = {"LD_PRELOAD": str(library), "FSYNC_LOG": str(self._log)}
 
