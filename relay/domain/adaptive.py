@@ -23,7 +23,7 @@ PROMISE_TURNS = 4
 GUARD_EVERY = 4  # the guard takes at most every fourth pick
 MOST_WEIGHT = 64.0  # a heavier task would be asked over and over while it is unfinished
 PRICE_KEPT = 0.98  # what a look has been worth of late: about the last 50
-PRICE_STEPS = 12  # halvings of a time ahead, to find when a look will be worth so much
+PRICE_STEPS = 8  # halvings of a time ahead, to find when a look will be worth so much
 SWEEP_AFTER = 1_000  # entries left behind, beside as many as there are tasks
 
 _TELLING = {AnswerKind.FINAL, AnswerKind.PENDING}

@@ -148,10 +148,14 @@ class Pending:
             task.looks,
             overtaken_at=picker.overtaken_at(key),
             eta_at=_foreseen(picker.finished_by(key, now=now, chance=EVEN_ODDS), now),
-            next_at=_foreseen(picker.next_look_at(key, now=now), now),
+            next_at=self._next_at(key, task, now),
         )
         self.tasks[key] = replace(task, looks=looks)
         self._unwritten_looks[key] = looks
+
+    def _next_at(self, key: str, task: Task, now: float) -> float | None:
+        """Return when it will be looked at again, which takes some time to work out: not for one just loaded."""
+        return None if task.looks.last_at is None else _foreseen(self.picker.next_look_at(key, now=now), now)
 
 
 def _foreseen(at: float | None, now: float) -> float | None:

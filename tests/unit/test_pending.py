@@ -31,7 +31,7 @@ def test_a_new_task_gets_an_estimate_to_be_written() -> None:
     looks = holding(task).unwritten()[0][key_of(task)]
     assert looks.eta_at is not None
     assert looks.eta_at >= NOW
-    assert looks.next_at is not None
+    assert looks.next_at is None
 
 
 def test_one_with_an_estimate_is_not_written_again_when_it_is_loaded() -> None:
