@@ -11,6 +11,7 @@ import click
 import uvloop
 
 from relay import log
+from relay.cli import supervision
 from relay.domain.errors import RelayError, SettingError
 from relay.embedded import EmbeddedValkeyError
 from relay.settings import Settings
@@ -55,5 +56,14 @@ def _spare_the_collector() -> None:
 async def _with_signals(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await main(stop)
+        asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
+    alive = asyncio.create_task(supervision.tell_alive())
+    try:
+        await main(stop)
+    finally:
+        alive.cancel()
+
+
+def _stop(stop: asyncio.Event) -> None:
+    supervision.tell(supervision.STOPPING)
+    stop.set()

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from relay.api.app import create_app, create_health_app
 from relay.api.serving import serving
+from relay.cli import supervision
 from relay.cli.local import LOOPBACK, data_dir, with_made_client_key, with_made_secrets
 from relay.cli.process import read_settings, run_until_stopped
 from relay.context import Relay, open_relay
@@ -53,6 +54,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
         click.echo(f"api: listening on {url}")
         if made_key is not None:
             click.echo(f"api: RELAY_API_KEYS is unset; the client key of this run is {made_key}")
+        supervision.tell(supervision.READY)
         await stop.wait()
 
 
@@ -61,6 +63,7 @@ async def _worker(settings: Settings, stop: asyncio.Event) -> None:
         _require_upstream(relay)
         async with serving(create_health_app(relay), settings.host, settings.metrics_port) as url:
             click.echo(f"worker: working; its metrics are at {url}/metrics")
+            supervision.tell(supervision.READY)
             await Worker(relay).run(stop)
 
 
@@ -85,6 +88,7 @@ class Everything:
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
     async with everything(settings, stop) as started:
         _introduce(started)
+        supervision.tell(supervision.READY)
         await stop.wait()
         click.echo("relay: stopping")
 

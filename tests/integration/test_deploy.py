@@ -1,0 +1,138 @@
+"""What `deploy/` holds, judged by what will read it: Helm, the schemas of Kubernetes and Compose, hadolint."""
+
+import subprocess
+import sys
+from ipaddress import IPv6Network
+from pathlib import Path
+from typing import Any
+
+import helm_python as helm
+import kubernetes_validate
+import pytest
+import yaml
+
+from relay.domain import destination
+from relay.settings import PREFIX, Settings
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+BIN = Path(sys.executable).parent
+LEAST: dict[str, Any] = {"settings": {"RELAY_UPSTREAM_URL": "https://api.example.com"}}
+ALL: dict[str, Any] = LEAST | {
+    "monitor": {"enabled": True},
+    "api": {"autoscaling": {"enabled": True}},
+    "worker": {"autoscaling": {"enabled": True, "prometheusAddress": "http://prometheus:9090"}},
+    "networkPolicy": {"allow": ["10.1.0.0/16"], "clients": [{"podSelector": {}}]},
+}
+OPERATORS = {"monitoring.coreos.com/v1", "keda.sh/v1alpha1"}  # their schemas cannot be had from a package
+
+
+def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the manifests of the chart, notes left out."""
+    texts = helm.Chart.load(DEPLOY / "helm").render(values, name="relay", namespace="integration")
+    return [
+        manifest
+        for path, text in texts.items()
+        if path.endswith(".yaml")
+        for manifest in yaml.safe_load_all(text)
+        if manifest
+    ]
+
+
+def of_kind(kind: str, values: dict[str, Any] = LEAST) -> dict[str, dict[str, Any]]:
+    """Return the manifests of one kind by name."""
+    return {one["metadata"]["name"]: one for one in rendered(values) if one["kind"] == kind}
+
+
+@pytest.mark.parametrize("values", [LEAST, ALL])
+def test_helm_finds_nothing_wrong_with_the_chart(values: dict[str, Any]) -> None:
+    report = helm.lint(DEPLOY / "helm", values, strict=True)
+    assert report["errors"] == []
+    assert [one for one in report["messages"] if one["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("version", ["1.28", "1.35"])
+def test_kubernetes_would_take_every_manifest(version: str) -> None:
+    manifests = [manifest for manifest in rendered(ALL) if manifest["apiVersion"] not in OPERATORS]
+    assert {manifest["kind"] for manifest in manifests} == {
+        "Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy", "ServiceAccount",
+    }  # fmt: skip
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"settings": {"RELAY_UPSTREAM_URL": "https://a.example", "RELAY_API_KEYS": "a:secret"}},
+        LEAST | {"workers": {}},
+    ],
+)
+def test_the_chart_refuses_values_without_an_upstream_with_a_secret_or_misspelt(values: dict[str, Any]) -> None:
+    with pytest.raises(helm.HelmError):
+        rendered(values)
+
+
+def test_pods_run_with_nothing_that_they_do_not_need() -> None:
+    for deployment in of_kind("Deployment").values():
+        pod = deployment["spec"]["template"]["spec"]
+        [container] = pod["containers"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_every_setting_that_a_pod_is_given_exists() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for deployment in of_kind("Deployment").values():
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        assert {variable["name"] for variable in container["env"]} <= known
+
+
+def test_workers_reach_what_the_destination_policy_allows_and_the_api_only_the_store() -> None:
+    policies = of_kind("NetworkPolicy", ALL)
+    assert [rule for rule in policies["relay-api"]["spec"]["egress"] if "ipBlock" in str(rule)] == []
+    _, _, public, inside = policies["relay-worker"]["spec"]["egress"]
+    blocks = {block["ipBlock"]["cidr"]: set(block["ipBlock"]["except"]) for block in public["to"]}
+    refused = {str(network) for network, _ in destination._REFUSED}
+    assert set(blocks) == {"0.0.0.0/0", str(destination._GLOBAL_UNICAST)}
+    assert blocks["0.0.0.0/0"] - {"168.63.129.16/32"} == {one for one in refused if ":" not in one}
+    assert blocks["2000::/3"] == {
+        one for one in refused if ":" in one and destination._GLOBAL_UNICAST.overlaps(IPv6Network(one))
+    }
+    assert inside["to"] == [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
+
+
+def test_keda_scales_workers_by_a_metric_that_there_is() -> None:
+    [scaled] = of_kind("ScaledObject", ALL).values()
+    [trigger] = scaled["spec"]["triggers"]
+    assert trigger["metadata"]["query"] == 'max(relay_oldest_due_seconds{namespace="integration"})'
+    assert scaled["spec"]["scaleTargetRef"]["name"] in of_kind("Deployment", ALL)
+    assert "replicas" not in of_kind("Deployment", ALL)["relay-worker"]["spec"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml")],
+        ["hadolint", str(DEPLOY / "Dockerfile")],
+    ],
+    ids=["compose", "hadolint"],
+)
+def test_the_image_and_the_compose_file_pass_their_checkers(command: list[str]) -> None:
+    done = subprocess.run([BIN / command[0], *command[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_compose_mounts_only_what_is_there_and_asks_for_what_the_example_names() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    services = yaml.safe_load(text)["services"]
+    mounted = [volume.split(":")[0] for one in services.values() for volume in one.get("volumes", ())]
+    assert [path for path in mounted if path.startswith("./") and not (DEPLOY / path).exists()] == []
+    example = (DEPLOY / ".env.example").read_text()
+    asked = {part.split(":?")[0] for part in text.split("${")[1:]}
+    assert [name for name in asked if f"\n{name}=" not in example] == []
