@@ -17,8 +17,9 @@ from arq.worker import func
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-from relay import log, metrics
+from relay import crash, log, metrics
 from relay.context import Relay
+from relay.crash import Point
 from relay.domain.errors import StoreUnavailableError
 from relay.lanes.delivery_lane import DeliveryLane
 from relay.lanes.poll_lane import PollLane
@@ -131,6 +132,7 @@ class Worker:
         fence = await self._relay.lanes.acquire(name)
         if fence is None:
             return
+        crash.reached(Point.LANE_TAKEN, str(name))
         lane: PollLane | DeliveryLane
         if name.kind is LaneKind.POLL:
             metrics.prepare_account(name.account)

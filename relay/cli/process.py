@@ -10,11 +10,13 @@ from typing import Any
 import click
 import uvloop
 
-from relay import log
+from relay import crash, log
 from relay.cli import supervision
 from relay.domain.errors import RelayError, SettingError
 from relay.embedded import EmbeddedValkeyError
 from relay.settings import Settings
+
+logger = log.get(__name__)
 
 
 def read_settings() -> Settings:
@@ -39,6 +41,8 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     log.configure(settings.log_level)
     _spare_the_collector()
     try:
+        if (point := crash.arm(os.environ.get(crash.VARIABLE, ""))) is not None:
+            logger.warning("crash_point_armed", point=point)
         uvloop.run(_with_signals(main))
     except SettingError as error:
         raise WrongSettingError(str(error)) from error

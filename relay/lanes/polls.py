@@ -5,9 +5,10 @@ import time
 from dataclasses import replace
 from math import inf
 
-from relay import log, metrics
+from relay import crash, log, metrics
 from relay.clients.upstream import UpstreamClient
 from relay.context import Relay
+from relay.crash import Point
 from relay.domain.account import Account
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.errors import FencedError
@@ -114,15 +115,18 @@ class Polls:
             self._gate = replace(self._gate, until=wall + self._relay.gates.probe_s)
 
     async def _poll(self, account: Account, key: str, task: Task, slot: Slot) -> None:
+        crash.reached(Point.POLL_PICKED, task.name.request_id)
         try:
             answer = await ask(Asker(account, self._upstream), task)
         finally:
             self.slots.answered(slot, self._loop.time())
+        crash.reached(Point.POLL_ANSWERED, task.name.request_id)
         now = time.time()
         self._close_gate(after_answer(self._gate, answer, self._relay.gates, self.slots.limit, now=now))
         try:
             await self._learn_limit(answer)
             await self._settle(key, task, answer, now)
+            crash.reached(Point.POLL_COMMITTED, task.name.request_id)
         except FencedError:
             self.lost = True
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the task must be asked again

@@ -3,8 +3,9 @@
 import time
 from random import random
 
-from relay import log, metrics
+from relay import crash, log, metrics
 from relay.context import Relay
+from relay.crash import Point
 from relay.domain import message, signature
 from relay.domain.delivery import Outcome
 from relay.domain.registration import DeathReason, Registration, RegistrationState, after_attempt, after_task
@@ -19,6 +20,7 @@ async def deliver(relay: Relay, fence: Fence, registration_id: str, *, now: floa
 
     Raises FencedError and StoreUnavailableError; then the claim lapses and it is tried again: at least once.
     """
+    crash.reached(Point.DELIVERY_CLAIMED, registration_id)
     registration = await relay.store.registration(registration_id)
     if registration is not None and registration.state is RegistrationState.PENDING:
         registration = await _make_due(relay, fence, registration, now)
@@ -42,6 +44,7 @@ async def _make_due(relay: Relay, fence: Fence, registration: Registration, now:
     write.blob(keys.body(due.id), body, kept=True)
     write.registration(due, now=now, claimed=True)
     await relay.store.commit(write)
+    crash.reached(Point.DELIVERY_WRITTEN, due.id, due.task_name.request_id)
     return await relay.store.registration(registration.id)
 
 
@@ -50,6 +53,7 @@ async def _attempt(relay: Relay, fence: Fence, registration: Registration, body:
         relay.settings.signing_secret, message_id=registration.id, timestamp=int(time.time()), body=body
     )
     reply = await relay.callbacks.post(registration.callback_url, body, headers, now=time.time())
+    crash.reached(Point.DELIVERY_POSTED, registration.id, registration.task_name.request_id)
     now = time.time()
     decided = after_attempt(
         registration,
@@ -63,6 +67,7 @@ async def _attempt(relay: Relay, fence: Fence, registration: Registration, body:
     if decided.settled:
         write.blob(keys.body(decided.id), body, kept=False)
     conflict = await relay.store.commit(write)
+    crash.reached(Point.DELIVERY_COMMITTED, registration.id, registration.task_name.request_id)
     metrics.DELIVERY_ATTEMPTS.labels(reply.outcome).inc()
     metrics.DELIVERY_DURATION.observe(reply.duration_s)
     if conflict is None:

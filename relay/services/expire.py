@@ -1,6 +1,8 @@
 """Expire: registrations whose deadline passed before their task was settled are called back all the same."""
 
+from relay import crash
 from relay.context import Relay
+from relay.crash import Point
 from relay.domain import message
 from relay.domain.registration import Registration, RegistrationState, after_deadline
 from relay.domain.task import Task, TaskName, TaskState, after_leave
@@ -26,7 +28,9 @@ async def expire(relay: Relay, fence: Fence, name: TaskName, *, fresh_status: by
         gone = frozenset(task.waiters) - others.keys()
         left = after_leave(task, gone, deadline_at=min(others.values(), default=None))
         status = fresh_status or await relay.store.task_status(name)
+        crash.reached(Point.EXPIRE_DECIDED, name.request_id)
         if await relay.store.commit(_expiring(fence, left, late, status, now)) is None:
+            crash.reached(Point.EXPIRE_COMMITTED, name.request_id)
             return await relay.store.task(name)
     return await relay.store.task(name)
 

@@ -1,6 +1,8 @@
 """Register: write down one client's wish, durably and once."""
 
+from relay import crash
 from relay.context import Relay
+from relay.crash import Point
 from relay.domain.destination import Verdict, parse
 from relay.domain.draft import Draft
 from relay.domain.errors import DestinationRefusedError, FieldError, InvalidRequestError, StoreUnavailableError
@@ -22,6 +24,7 @@ async def register(relay: Relay, client: str, draft: Draft, *, now: float) -> tu
     for _ in range(TRIES):
         conflict = await relay.store.commit(_joining(registration, task, now))
         if conflict is None:
+            crash.reached(Point.REGISTERED, registration.id, draft.request_id)
             return registration, True
         existing = conflict.registration(registration.id)
         if existing is not None:
