@@ -89,4 +89,5 @@ def _attempt(number: int, attempt: Attempt) -> dict[str, Any]:
         "outcome": attempt.outcome,
         "status_code": attempt.status_code,
         "duration_s": round(attempt.duration_s, 4),
+        "excerpt": attempt.excerpt,
     }

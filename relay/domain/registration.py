@@ -73,12 +73,16 @@ class DeathReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to POST the callback: when (Unix seconds), how it ended, and how long it took (seconds)."""
+    """One try to POST the callback: when (Unix seconds), how it ended, and how long it took (seconds).
+
+    `excerpt` is the first KiB of the answer's body; what is no UTF-8 in it shows as U+FFFD.
+    """
 
     at: float
     outcome: Outcome
     status_code: int | None
     duration_s: float
+    excerpt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,8 @@ def after_attempt(
     """
     if reply.outcome is Outcome.BUSY:
         return replace(_moved(registration, RegistrationMove.POSTPONED), due_at=now + BUSY_S)
-    attempt = Attempt(now - reply.duration_s, reply.outcome, reply.status_code, reply.duration_s)
+    excerpt = reply.excerpt.decode(errors="replace")
+    attempt = Attempt(now - reply.duration_s, reply.outcome, reply.status_code, reply.duration_s, excerpt)
     tried = replace(registration, attempts=(*registration.attempts, attempt))
     if reply.outcome is Outcome.DELIVERED:
         return replace(_moved(tried, RegistrationMove.ACCEPTED), due_at=None, delivered_at=now)

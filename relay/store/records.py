@@ -132,9 +132,10 @@ def read_registration(id_: str, value: bytes) -> Registration:
 
 
 def _lean_attempt(attempt: Attempt) -> list[Any]:
-    return [attempt.at, attempt.outcome, attempt.status_code, attempt.duration_s]
+    lean = [attempt.at, attempt.outcome, attempt.status_code, attempt.duration_s]
+    return [*lean, attempt.excerpt] if attempt.excerpt else lean
 
 
 def _read_attempt(fields: list[Any]) -> Attempt:
-    at, outcome, status_code, duration_s = fields
-    return Attempt(at, Outcome(outcome), status_code, duration_s)
+    at, outcome, status_code, duration_s, *excerpt = fields
+    return Attempt(at, Outcome(outcome), status_code, duration_s, *excerpt)

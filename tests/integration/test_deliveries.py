@@ -2,16 +2,21 @@
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
+from relay.api.registrations import render
 from relay.context import Relay
 from relay.domain.delivery import Outcome, RetryPolicy
 from relay.domain.registration import DeathReason, RegistrationState
+from relay.services.show import show
+from relay.store import keys
 from tests.support.clock import wait_until
-from tests.support.receiver import Receiver
+from tests.support.receiver import Receiver, Reply
 from tests.support.relays import SIGNING_SECRET, Upstream, all_delivered, states, wish, working
 
 QUICK = RetryPolicy(delays_s=(0.0, 0.2, 0.2))
+DAY_MS = 86_400_000
 
 
 async def test_every_attempt_carries_the_same_id_and_body_and_a_fresh_signature(
@@ -33,6 +38,19 @@ async def test_every_attempt_carries_the_same_id_and_body_and_a_fresh_signature(
     ]  # fmt: skip
 
 
+async def test_what_the_receiver_answered_is_shown_its_first_kib_of_it(relay: Relay, receiver: Receiver) -> None:
+    receiver.answer("/hook", Reply(500, body=b"no such tenant"), Reply(202, body=b"x" * 2_000))
+    registration = await wish(relay, "task", receiver.url())
+    async with working(replace(relay, retries=QUICK)):
+        await wait_until(lambda: all_delivered(relay, [registration.id]))
+
+    shown = orjson.loads(render(await show(relay, "alice", registration.id)))["attempts"]
+    assert [(attempt["outcome"], attempt["status_code"], attempt["excerpt"]) for attempt in shown] == [
+        ("server_error", 500, "no such tenant"),
+        ("delivered", 202, "x" * 1_024),
+    ]
+
+
 @pytest.mark.parametrize(
     ("answers", "death", "attempts"),
     [((410,), DeathReason.GONE, 1), ((500, 404, 301), DeathReason.EXHAUSTED, 3)],
@@ -49,6 +67,8 @@ async def test_a_receiver_that_never_takes_it_leaves_a_dead_letter_that_says_why
     shown = await relay.store.registration(registration.id)
     assert shown is not None
     assert (shown.death, len(shown.attempts), len(receiver.requests)) == (death, attempts, attempts)
+    for key in (keys.registration(registration.id), keys.body(registration.id)):
+        assert 29 * DAY_MS < await relay.store.ask("PTTL", key) <= 30 * DAY_MS, key
 
 
 async def dead(relay: Relay, id_: str) -> bool:

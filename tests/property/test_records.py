@@ -33,7 +33,8 @@ TASKS = st.builds(
     final_at=MAYBE_AT,
     version=COUNTS,
 )
-ATTEMPTS = st.builds(Attempt, INSTANTS, st.sampled_from(Outcome), st.none() | st.integers(100, 599), st.floats(0, 15))
+CODES = st.none() | st.integers(100, 599)
+ATTEMPTS = st.builds(Attempt, INSTANTS, st.sampled_from(Outcome), CODES, st.floats(0, 15), TEXTS)
 REGISTRATIONS = st.builds(
     Registration,
     id=TEXTS,

@@ -47,6 +47,7 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     held: asyncio.Event | None = None
+    body: bytes = b""
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Receiver:
         reply = self._next_reply(received)
         if reply.held is not None:
             await reply.held.wait()
-        return Response(status_code=reply.status, headers=reply.headers)
+        return Response(reply.body, reply.status, reply.headers)
 
     def _next_reply(self, received: Received) -> Reply:
         replies = self._replies.get(received.id) or self._replies.get(received.target)

@@ -64,9 +64,9 @@ def test_records_of_this_release_stay_readable() -> None:
     )  # fmt: skip
     registration = b'2 {"state":"delivering","client":"alice","account":"default","request_id":"%s","callback_url":"u",'
     registration += b'"registered_at":1,"deadline_at":2,"outcome":"task.failed","final_at":3,"due_at":4,'
-    registration += b'"attempts":[[3.5,"timeout",null,0.5]]}'
+    registration += b'"attempts":[[3.5,"timeout",null,0.5],[9.5,"server_error",500,0.5,"oh"]]}'
     assert read_registration("reg_a", registration % NAME.request_id.encode()) == a_registration(
         id="reg_a", callback_url="u", registered_at=1, deadline_at=2, state=RegistrationState.DELIVERING,
-        outcome=TaskOutcome.FAILED, final_at=3, due_at=4, attempts=(Attempt(3.5, Outcome.TIMEOUT, None, 0.5),),
-        version=2,
+        outcome=TaskOutcome.FAILED, final_at=3, due_at=4, version=2,
+        attempts=(Attempt(3.5, Outcome.TIMEOUT, None, 0.5), Attempt(9.5, Outcome.SERVER_ERROR, 500, 0.5, "oh")),
     )  # fmt: skip

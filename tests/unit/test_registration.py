@@ -79,6 +79,14 @@ def test_a_failure_is_tried_again_by_the_schedule() -> None:
     assert failed.attempts == (Attempt(NOW - 0.5, Outcome.SERVER_ERROR, 503, 0.5),)
 
 
+@pytest.mark.parametrize(
+    ("answered", "excerpt"), [(b"", ""), ("voilà".encode(), "voilà"), (b"\xff\x00a\xc3", "\ufffd\0a\ufffd")]
+)
+def test_what_the_receiver_said_is_kept_whatever_its_bytes(answered: bytes, excerpt: str) -> None:
+    failed = attempted(Reply(Outcome.SERVER_ERROR, 500, excerpt=answered))
+    assert failed.attempts[0].excerpt == excerpt
+
+
 @pytest.mark.parametrize(("hint_s", "wait_s"), [(1, 5), (60, 60)])
 def test_the_later_of_retry_after_and_schedule_holds(hint_s: float, wait_s: float) -> None:
     assert attempted(Reply(Outcome.THROTTLED, 429, retry_at=NOW + hint_s)).due_at == NOW + wait_s
