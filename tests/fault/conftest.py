@@ -19,8 +19,9 @@ Stage = Callable[..., AbstractAsyncContextManager[Scene]]
 Tell = Callable[[Scene, Verdict, int], Verdict]
 
 _rows: list[tuple[str, ...]] = []
-_HEADS = ("fault", "rounds", "acknowledged", "unknown", "delivered", "duplicated", "lost", "false", "changed",
-          "windows", "longest gap, s", "verdict")  # fmt: skip
+_COUNTS = ("acknowledged", "unknown", "delivered", "dead", "duplicated")
+_OFFENCES = ("lost", "unsettled", "false", "changed", "crossed", "window violations")
+_HEADS = ("fault", "rounds", *_COUNTS, *_OFFENCES, "longest gap, s", "verdict")
 
 
 def pytest_report_header() -> str:
@@ -69,8 +70,8 @@ def told(request: pytest.FixtureRequest) -> Tell:
             (
                 request.node.name.removeprefix("test_").replace("_", " "),
                 str(times),
-                *(str(getattr(verdict, name)) for name in ("acknowledged", "unknown", "delivered", "duplicated")),
-                *(offenders[name] for name in ("lost", "false", "changed", "window violations")),
+                *(str(getattr(verdict, name)) for name in _COUNTS),
+                *(offenders[name] for name in _OFFENCES),
                 gap,
                 "VALID" if verdict.valid else "INVALID",
             )

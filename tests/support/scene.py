@@ -22,16 +22,18 @@ from tests.support.clock import wait_until
 from tests.support.history import receiver as receivers
 from tests.support.history import upstream as upstreams
 from tests.support.history.checker import Law, Verdict, check
-from tests.support.history.client import Client
+from tests.support.history.client import Client, Party
 from tests.support.history.journal import Event, Journal, read
 from tests.support.history.receiver import Receiver
 from tests.support.history.upstream import Upstream
 from tests.support.proxy import Proxy, proxying, to_port, to_socket
-from tests.support.stand import CLIENT, CLIENT_KEY, SIGNING_SECRET, Process, running, running_python
+from tests.support.stand import SIGNING_SECRET, Process, running, running_python
 from tests.support.valkey import Valkey, valkey_in
 
 CALLS, WINDOW_S = 25, 1.0
 RECORDERS = ("client", "upstream", "receiver")
+CLIENTS = ("alice", "bob")
+SHARED_EACH = 5  # so many registrations, one is for the task of the one before
 
 
 @dataclass
@@ -84,14 +86,19 @@ class Scene:
             process.child.send_signal(signal.SIGCONT)
 
     async def load(self, count: int, *, over_s: float) -> None:
-        """Register `count` tasks at random moments of the next `over_s` seconds, each until it is acknowledged."""
+        """Register `count` times at random moments of the next `over_s` seconds, each until it is acknowledged.
+
+        The clients take turns, and now and then wait for the same task.
+        """
         moments = sorted(self.dice.uniform(0, over_s) for _ in range(count))
         started = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for moment in moments:
                 await asyncio.sleep(max(0.0, started + moment - time.monotonic()))
                 self._names += 1
-                group.create_task(self.client.insist(f"task-{self._names}"))
+                party = self.client.parties[self._names % len(self.client.parties)]
+                shared = self._names % SHARED_EACH == 0
+                group.create_task(self.client.insist(party, f"task-{self._names - shared}"))
 
     async def goes_on(self, *, within_s: float) -> float:
         """Wait until one more callback has been taken; return how long that was, in seconds."""
@@ -103,7 +110,7 @@ class Scene:
     async def judge(self, law: Law | None = None, *, within_s: float = 60.0) -> Verdict:
         """Let everything end as far as it will, note the states, and check the history."""
         with suppress(AssertionError):  # what is missing is for the checker to say
-            await wait_until(lambda: self.client.acknowledged <= self.receiver.taken, within_s=within_s)
+            await wait_until(lambda: self.client.acknowledged.keys() <= self.receiver.taken, within_s=within_s)
             await wait_until(self.client.all_settled, within_s=within_s)
         await self.client.note_states()
         return check(self.events(), law or Law(CALLS, WINDOW_S))
@@ -144,15 +151,14 @@ async def _parts(
         "RELAY_UPSTREAM_API_KEY": "default",
         "RELAY_UPSTREAM_LIMIT": f"{CALLS}/{WINDOW_S:g}",
         "RELAY_UPSTREAM_TIMEOUT_S": "2",
-        "RELAY_API_KEYS": f"{CLIENT}:{CLIENT_KEY}",
+        "RELAY_API_KEYS": ",".join(f"{name}:{name}-key" for name in CLIENTS),
         "RELAY_SIGNING_SECRET": SIGNING_SECRET,
         "RELAY_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "RELAY_CALLBACK_ALLOW": "127.0.0.0/8",
         "RELAY_LOG_LEVEL": "ERROR",
     } | settings
     made = Scene(folder, dice, valkey, store, upstream, to_upstream, receiver, to_receiver, environment, stack)
-    callback_url = f"http://127.0.0.1:{to_receiver.port}/hook"
-    made.client = await stack.enter_async_context(
-        Client(journals[0], CLIENT_KEY, lambda: made.apis[-1].url, callback_url)
-    )
+    hook = f"http://127.0.0.1:{to_receiver.port}/hook"
+    parties = tuple(Party(name, f"{name}-key", f"{hook}/{name}") for name in CLIENTS)
+    made.client = await stack.enter_async_context(Client(journals[0], lambda: made.apis[-1].url, parties))
     return made

@@ -13,6 +13,7 @@ from tests.support.history.journal import Journal
 
 TIMEOUT_S = 4.0
 AGAIN_S = 0.2
+AT_ONCE = 8
 UNDER_WAY = frozenset({"pending", "delivering"})
 
 
@@ -24,15 +25,27 @@ class Result(StrEnum):
     UNKNOWN = "unknown"
 
 
+@dataclass(frozen=True)
+class Party:
+    """One client of the API: its name, its key, and where it wants to be called back."""
+
+    name: str
+    key: str
+    callback_url: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}"}
+
+
 @dataclass
 class Client:
-    """Registers at `api()`, wherever that is by now. `acknowledged` are the ids that were promised."""
+    """Registers for several parties at `api()`, wherever that is by now. `acknowledged` says to whom an id belongs."""
 
     journal: Journal
-    key: str
     api: Callable[[], str]
-    callback_url: str
-    acknowledged: set[str] = field(default_factory=set)
+    parties: tuple[Party, ...] = ()
+    acknowledged: dict[str, Party] = field(default_factory=dict)
     slowest_s: float = 0.0
     _ended: set[str] = field(default_factory=set)
     _http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S))
@@ -45,14 +58,18 @@ class Client:
     ) -> None:
         await self._http.aclose()
 
-    async def register(self, request_id: str) -> Result:
+    async def register(self, party: Party, request_id: str) -> Result:
         """Register once, and record what came of it."""
         started, id_, status = asyncio.get_running_loop().time(), None, None
         try:
             answer = await self._http.post(
                 f"{self.api()}/v1/registrations",
-                json={"request_id": request_id, "callback_url": self.callback_url},
-                headers={"authorization": f"Bearer {self.key}"},
+                json={
+                    "request_id": request_id,
+                    "callback_url": party.callback_url,
+                    "metadata": {"client": party.name},
+                },
+                headers=party.headers,
             )
             status = answer.status_code
             id_ = answer.json()["id"] if status in {200, 201} else None
@@ -60,34 +77,47 @@ class Client:
             status = None
         self.slowest_s = max(self.slowest_s, asyncio.get_running_loop().time() - started)
         result = _result(status, id_)
-        self.journal.write("register", result=result, request_id=request_id, id=id_, status=status)
+        self.journal.write("register", result=result, client=party.name, request_id=request_id, id=id_, status=status)
         if id_ is not None:
-            self.acknowledged.add(id_)
+            self.acknowledged[id_] = party
         return result
 
-    async def insist(self, request_id: str) -> None:
+    async def insist(self, party: Party, request_id: str) -> None:
         """Register, again and again, until it is known."""
-        while await self.register(request_id) is Result.UNKNOWN:  # noqa: ASYNC110 - the API is another process
+        while await self.register(party, request_id) is Result.UNKNOWN:  # noqa: ASYNC110 - the API is another process
             await asyncio.sleep(AGAIN_S)
 
     async def note_states(self) -> None:
-        """Record the state in which each acknowledged registration is by now."""
-        for id_ in sorted(self.acknowledged):
-            self.journal.write("state", id=id_, state=await self._state(id_))
+        """Record the state in which each acknowledged registration is by now, and that nobody else is shown it."""
+        async with asyncio.TaskGroup() as group:
+            for part in range(AT_ONCE):
+                group.create_task(self._note(sorted(self.acknowledged)[part::AT_ONCE]))
 
     async def all_settled(self) -> bool:
-        """Whether none of what was acknowledged is still under way."""
-        for id_ in sorted(self.acknowledged.difference(self._ended)):
+        """Whether none of what was acknowledged is still under way; records the end of each."""
+        for id_ in sorted(self.acknowledged.keys() - self._ended):
             if await self._state(id_) in UNDER_WAY:
                 return False
             self._ended.add(id_)
         return True
 
+    async def _note(self, ids: list[str]) -> None:
+        for id_ in ids:
+            await self._state(id_)
+            for other in self.parties:
+                if other is not self.acknowledged[id_]:
+                    status = (await self._get(id_, other)).status_code
+                    self.journal.write("peek", id=id_, client=other.name, status=status)
+
     async def _state(self, id_: str) -> str:
-        answer = await self._http.get(
-            f"{self.api()}/v1/registrations/{id_}", headers={"authorization": f"Bearer {self.key}"}
-        )
-        return str(answer.json().get("state", "")) if answer.status_code == 200 else f"http {answer.status_code}"
+        answer = await self._get(id_, self.acknowledged[id_])
+        shown = answer.json() if answer.status_code == 200 else {}
+        state = str(shown.get("state", f"http {answer.status_code}"))
+        self.journal.write("state", id=id_, state=state, death=shown.get("death"))
+        return state
+
+    async def _get(self, id_: str, party: Party) -> httpx.Response:
+        return await self._http.get(f"{self.api()}/v1/registrations/{id_}", headers=party.headers)
 
 
 def _result(status: int | None, id_: str | None) -> Result:

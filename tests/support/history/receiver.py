@@ -17,7 +17,10 @@ def _always_200() -> int:
 
 @dataclass
 class Receiver:
-    """Answers after `delay_s` what `status` says; `taken` are the ids of what it has answered with 2xx."""
+    """Answers after `delay_s` what `status` says; `taken` are the ids of what it has answered with 2xx.
+
+    Each client has a path of its own, whose last part is the client's name.
+    """
 
     journal: Journal
     status: Callable[[], int] = _always_200
@@ -31,6 +34,8 @@ class Receiver:
         self.journal.write(
             "callback",
             id=id_,
+            client=request.path.rpartition("/")[2],
+            metadata_of=message["registration"]["metadata"].get("client"),
             request_id=message["data"]["RequestID"],
             type=message["type"],
             body_sha256=sha256(request.body).hexdigest(),
