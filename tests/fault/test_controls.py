@@ -25,17 +25,13 @@ async def test_control_a_limiter_that_is_one_over(stage: Stage, told: Tell) -> N
 
 
 @pytest.mark.timeout(3_600)
-async def test_control_everysec_and_a_power_cut(
-    stage: Stage, told: Tell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    disk = Disk(tmp_path)
-    for name, value in disk.environment.items():
-        monkeypatch.setenv(name, value)
-    async with stage(valkey={"appendfsync": "everysec"}, RELAY_ALLOW_DEGRADED="1") as played:
+async def test_control_everysec_and_a_power_cut(stage: Stage, told: Tell, tmp_path: Path) -> None:
+    disk, everysec = Disk(tmp_path), {"appendfsync": "everysec"}
+    async with stage(valkey=everysec, valkey_environment=disk.environment, RELAY_ALLOW_DEGRADED="1") as played:
         loading = asyncio.create_task(played.load(120, over_s=4.0))
         await wait_until(lambda: sum(disk.unsynced(played.valkey).values()) > UNSYNCED_BYTES, within_s=4)
         cut_bytes = await disk.cut_power(played.valkey)
-        await played.valkey.start_again()
+        await played.valkey.start()
         await loading
         verdict = told(played, await played.judge(within_s=15), 1)
 
@@ -48,7 +44,7 @@ async def test_control_a_disk_that_lies(stage: Stage, told: Tell) -> None:
     async with stage(workers=0) as played:
         await played.load(20, over_s=1.0)
         await cut_off(played.valkey, 5_000)
-        await played.valkey.start_again()
+        await played.valkey.start()
         await played.start_worker()
         verdict = told(played, await played.judge(within_s=8), 1)
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fault.conftest import Stage, Tell
 from tests.support.power import Disk
+from tests.support.preload import SmallDisk
 from tests.support.scene import Scene
 
 PROMISED_ANSWER_S = 2.0
@@ -23,7 +24,7 @@ async def test_the_store_is_killed(stage: Stage, rounds: range, told: Tell) -> N
             await asyncio.sleep(played.dice.uniform(0.5, 2.0))
             await played.valkey.kill()
             await asyncio.sleep(played.dice.choice([0.0, 0.3, 2.0]))
-            await played.valkey.start_again()
+            await played.valkey.start()
             await played.goes_on(within_s=20)
             await loading
         verdict = told(played, await played.judge(), len(rounds))
@@ -33,22 +34,38 @@ async def test_the_store_is_killed(stage: Stage, rounds: range, told: Tell) -> N
 
 
 @pytest.mark.timeout(3_600)
-async def test_the_power_fails(
-    stage: Stage, rounds: range, told: Tell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_power_fails(stage: Stage, rounds: range, told: Tell, tmp_path: Path) -> None:
     disk = Disk(tmp_path)
-    for name, value in disk.environment.items():
-        monkeypatch.setenv(name, value)
-    async with stage() as played:
+    async with stage(valkey_environment=disk.environment) as played:
         for _ in rounds:
             loading = asyncio.create_task(played.load(40, over_s=3.0))
             await asyncio.sleep(played.dice.uniform(0.5, 2.0))
             await disk.cut_power(played.valkey)
-            await played.valkey.start_again()
+            await played.valkey.start()
             await loading
         verdict = told(played, await played.judge(), len(rounds))
 
     assert verdict.valid
+
+
+@pytest.mark.timeout(3_600)
+async def test_the_disk_is_full(stage: Stage, rounds: range, told: Tell, tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path)
+    async with stage(valkey_environment=disk.environment) as played:
+        for _ in rounds:
+            loading = asyncio.create_task(played.load(20, over_s=4.0))
+            await asyncio.sleep(played.dice.uniform(0.5, 2.0))
+            disk.fill()
+            await played.valkey.ended()  # a store that promises `always` ends when it cannot keep it
+            await asyncio.sleep(played.dice.uniform(0.0, 2.0))
+            disk.make_room()
+            await played.valkey.start()
+            await played.goes_on(within_s=20)
+            await loading
+        verdict = told(played, await played.judge(), len(rounds))
+
+    assert verdict.valid
+    assert played.client.slowest_s <= PROMISED_ANSWER_S + SLACK_S
 
 
 async def _full(played: Scene) -> None:

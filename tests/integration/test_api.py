@@ -173,7 +173,7 @@ async def test_without_a_store_nothing_is_promised(tmp_path: Path, how: str) -> 
             refused = await api.post("/v1/registrations", json=WISH)
             ready = await api.get("/readyz")
             live = await api.get("/healthz")
-            await (valkey.start_again() if how == "kill" else thawed(valkey))
+            await (valkey.start() if how == "kill" else thawed(valkey))
             taken = await api.post("/v1/registrations", json=WISH)
 
     assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")

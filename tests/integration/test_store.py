@@ -158,7 +158,7 @@ async def test_a_dead_store_is_said_at_once_and_used_again_when_back(tmp_path: P
         await valkey.kill()
         outcomes = await asyncio.gather(*(store.registration(DEAD.id) for _ in range(50)), return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {StoreUnavailableError}
-        await valkey.start_again()
+        await valkey.start()
         assert await store.registration(DEAD.id) == replace(DEAD, version=1)
 
 

@@ -1,24 +1,18 @@
 """Power cuts: what a disk keeps of a store whose machine lost power is what was fsynced, and no byte more."""
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
+from tests.support.preload import compiled
 from tests.support.valkey import Valkey
-
-SOURCE = Path(__file__).with_name("fsynced.c")
 
 
 class Disk:
     """Notes what the store fsyncs, by a library that it preloads; `environment` is what makes it do so."""
 
     def __init__(self, folder: Path) -> None:
-        library, self._log = folder / "fsynced.so", folder / "fsynced.log"
-        cc = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-        assert cc is not None, "a C compiler is needed to see what was fsynced (on Debian: apt install gcc)"
-        subprocess.run([cc, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
-        self.environment = {"LD_PRELOAD": str(library), "FSYNC_LOG": str(self._log)}
+        self._log = folder / "fsynced.log"
+        self.environment = {"LD_PRELOAD": compiled("fsynced", folder), "FSYNC_LOG": str(self._log)}
 
     def unsynced(self, valkey: Valkey) -> dict[Path, int]:
         """Return, for each file of the AOF, how many of its bytes a power cut would take now."""

@@ -122,21 +122,28 @@ class Scene:
 
 @asynccontextmanager
 async def scene(
-    folder: Path, dice: Random, *, workers: int = 2, valkey: dict[str, str] | None = None, **settings: str
+    folder: Path,
+    dice: Random,
+    *,
+    workers: int = 2,
+    valkey: dict[str, str] | None = None,
+    valkey_environment: dict[str, str] | None = None,
+    **settings: str,
 ) -> AsyncIterator[Scene]:
-    """Set the scene: a store, an API, workers, recorders and proxies."""
+    """Set the scene: a store, an API, workers, recorders and proxies.
+
+    `valkey` is in the words of valkey.conf, with `_` for `-`; `settings` are variables of the API's and the workers'.
+    """
     async with AsyncExitStack() as stack:
-        made = await _parts(folder, dice, stack, valkey or {}, settings)
+        store = await stack.enter_async_context(valkey_in(folder / "store", valkey_environment, **(valkey or {})))
+        made = await _parts(folder, dice, stack, store, settings)
         await made.start_api()
         await asyncio.gather(*(made.start_worker() for _ in range(workers)))
         yield made
 
 
-async def _parts(
-    folder: Path, dice: Random, stack: AsyncExitStack, valkey_config: dict[str, str], settings: dict[str, str]
-) -> Scene:
+async def _parts(folder: Path, dice: Random, stack: AsyncExitStack, valkey: Valkey, settings: dict[str, str]) -> Scene:
     journals = [stack.enter_context(Journal(folder / f"{name}.jsonl")) for name in RECORDERS]
-    valkey = await stack.enter_async_context(valkey_in(folder / "store", **valkey_config))
     upstream = await stack.enter_async_context(upstreams.recording(Upstream(journals[1], CALLS, WINDOW_S)))
     receiver = await stack.enter_async_context(receivers.recording(Receiver(journals[2])))
     store = await stack.enter_async_context(proxying(to_socket(valkey.url)))
