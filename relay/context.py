@@ -19,6 +19,7 @@ from relay.domain.gate import GatePolicy
 from relay.domain.task import AnswerPolicy
 from relay.settings import Settings
 from relay.store.accounts import AccountStore
+from relay.store.clients import ClientStore
 from relay.store.lanes import LaneStore
 from relay.store.opening import connection_pool, weaknesses
 from relay.store.store import Store
@@ -37,6 +38,7 @@ class Relay:
     store: Store
     lanes: LaneStore
     accounts: AccountStore
+    clients: ClientStore
     callbacks: CallbackClient
     destinations: DestinationPolicy
     tls: ssl.SSLContext
@@ -94,6 +96,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
             store=store,
             lanes=LaneStore(store, holder),
             accounts=AccountStore(store, Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))),
+            clients=ClientStore(store),
             callbacks=callbacks,
             destinations=destinations,
             tls=ssl.create_default_context(),

@@ -3,7 +3,6 @@
 A setting `x_y` is the environment variable `RELAY_X_Y`. An unknown `RELAY_*` variable is refused: it is a typing error.
 """
 
-import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -14,6 +13,7 @@ from cryptography.fernet import Fernet
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from relay.domain.budget import Limit
+from relay.domain.caller import ClientKey, checked_key
 from relay.domain.errors import SettingError
 from relay.domain.signature import Secret
 
@@ -21,7 +21,6 @@ PREFIX = "RELAY_"
 
 Network = IPv4Network | IPv6Network
 _Port = Annotated[int, Field(ge=1, le=65_535)]
-_HASHED_KEY = re.compile(r"sha256=[0-9a-fA-F]{64}")
 
 
 def _split(value: object) -> object:
@@ -49,22 +48,12 @@ def read_base_url(value: object) -> object:
 
 
 def _key(value: object) -> object:
-    if isinstance(value, str) and value.startswith("sha256=") and _HASHED_KEY.fullmatch(value) is None:
-        raise ValueError("a hashed key is sha256= and 64 hex digits")
-    return value
+    return checked_key(value) if isinstance(value, str) else value
 
 
 def _client_keys(value: object) -> object:
     parts = _split(value)
-    if not isinstance(parts, list):
-        return value
-    keys: list[tuple[str, str]] = []
-    for part in parts:
-        name, colon, key = part.partition(":")
-        if not (colon and name and key):
-            raise ValueError("write it as name:key, several with commas between")
-        keys.append((name, str(_key(key))))
-    return tuple(keys)
+    return tuple(ClientKey.parse(part) for part in parts) if isinstance(parts, list) else value
 
 
 def _signing_secrets(value: object) -> object:
@@ -101,7 +90,8 @@ class Settings(BaseModel):
     upstream_status_path: str | None = Field(None, pattern=r"^/[\x21-\x7e]*$")
     upstream_timeout_s: float = Field(8.0, gt=0, le=8)
     upstream_error_grace_s: float = Field(0.0, ge=0, le=86_400)
-    api_keys: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_client_keys)] = Field((), repr=False)
+    api_keys: Annotated[tuple[ClientKey, ...], BeforeValidator(_client_keys)] = Field((), repr=False)
+    client_request_limit: Annotated[Limit, BeforeValidator(read_limit)] = Limit(100_000, 60.0)
     admin_key: Annotated[SecretStr | None, BeforeValidator(_key)] = None
     signing_secret: Annotated[tuple[Secret, ...], BeforeValidator(_signing_secrets)] = Field((), repr=False)
     encryption_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_fernet_keys)] = ()

@@ -7,10 +7,12 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 from starlette.responses import Response
 
+from relay.api.auth import caller_of
 from relay.api.bodies import json_body
 from relay.api.state import AppRequest
 from relay.domain.account import Account
 from relay.domain.budget import Limit
+from relay.domain.caller import Scope
 from relay.domain.draft import AccountName, field_errors
 from relay.domain.errors import FieldError, InvalidRequestError, NotFoundError
 from relay.settings import read_base_url, read_limit
@@ -34,7 +36,7 @@ _NAME: TypeAdapter[str] = TypeAdapter(AccountName)
 
 async def write(request: AppRequest) -> Response:
     """PUT /v1/accounts/{name}: 201 when made, 200 when changed."""
-    request.state["keys"].require_admin(request.headers)
+    caller_of(request, Scope.ADMIN)
     relay, name = request.state["relay"], _name(request)
     account = _account(name, _draft(await json_body(request)), relay.default_account())
     made = await relay.accounts.put(account)
@@ -44,7 +46,7 @@ async def write(request: AppRequest) -> Response:
 
 async def read(request: AppRequest) -> Response:
     """GET /v1/accounts/{name}."""
-    request.state["keys"].require_admin(request.headers)
+    caller_of(request, Scope.ADMIN)
     account = await request.state["relay"].account(_name(request))
     if account is None:
         raise NotFoundError("there is no such account")
@@ -53,7 +55,7 @@ async def read(request: AppRequest) -> Response:
 
 async def remove(request: AppRequest) -> Response:
     """DELETE /v1/accounts/{name}: 204. Its pending tasks wait until it is added again, or expire."""
-    request.state["keys"].require_admin(request.headers)
+    caller_of(request, Scope.ADMIN)
     relay, name = request.state["relay"], _name(request)
     if not await relay.accounts.delete(name):
         raise NotFoundError("there is no such account")

@@ -1,14 +1,18 @@
 """The API: routes, what lives with the app, and the one place that turns errors into answers."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from relay.api import accounts, health, registrations
-from relay.api.auth import Keys
+from relay.api import accounts, clients, health, registrations
+from relay.api.auth import RateLimitFields
+from relay.api.credentials import Keys
+from relay.api.ledger import Ledger
 from relay.api.problems import on_bug, on_http_error, on_relay_error
 from relay.api.state import State
 from relay.context import Relay
@@ -17,6 +21,7 @@ from relay.domain.errors import RelayError
 ROUTES = [
     Route("/v1/registrations", registrations.create, methods=["POST"]),
     Route("/v1/registrations/{id}", registrations.read, methods=["GET"]),
+    Route("/v1/clients", clients.list_all, methods=["GET"]),
     Route("/v1/accounts/{name}", accounts.read, methods=["GET"]),
     Route("/v1/accounts/{name}", accounts.write, methods=["PUT"]),
     Route("/v1/accounts/{name}", accounts.remove, methods=["DELETE"]),
@@ -37,10 +42,18 @@ def create_health_app(relay: Relay) -> Starlette:
 def _app(relay: Relay, routes: list[Route]) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
-        yield {"relay": relay, "keys": Keys(relay.settings)}
+        ledger = Ledger(relay.clients, relay.settings.client_request_limit)
+        keeping = asyncio.create_task(ledger.keep())
+        try:
+            yield {"relay": relay, "keys": Keys(relay.settings), "ledger": ledger}
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
 
     return Starlette(
         routes=routes,
+        middleware=[Middleware(RateLimitFields)],
         lifespan=lifespan,
         exception_handlers={RelayError: on_relay_error, HTTPException: on_http_error, Exception: on_bug},
     )

@@ -1,48 +1,52 @@
-"""Who is asking: client keys and the admin key, kept as SHA-256 and compared in constant time."""
+"""Who is asking. Every handler under `/v1` begins with `caller_of`, and nothing else lets anybody in.
 
-from hashlib import sha256
-from hmac import compare_digest
+It says who asks, whether the key allows it, and whether the client's quota does.
+"""
 
 from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as AsgiScope
 
-from relay.domain.errors import UnauthorizedError
-from relay.settings import Settings
-
-_HASHED = "sha256="
-
-
-class Keys:
-    """The keys that the settings give; one client may have several."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._clients = [(name, _digest_of(key)) for name, key in settings.api_keys]
-        admin = settings.admin_key
-        self._admin = None if admin is None else _digest_of(admin.get_secret_value())
-
-    def client(self, headers: Headers) -> str:
-        """Return the name of the client that asks. Raises UnauthorizedError."""
-        presented = _presented(headers)
-        found: str | None = None
-        for name, digest in self._clients:
-            if compare_digest(digest, presented):
-                found = name
-        if found is None:
-            raise UnauthorizedError("send a known client key: `Authorization: Bearer <key>`")
-        return found
-
-    def require_admin(self, headers: Headers) -> None:
-        """Raise UnauthorizedError unless the admin asks."""
-        presented = _presented(headers)
-        if self._admin is None or not compare_digest(self._admin, presented):
-            raise UnauthorizedError("send the admin key: `Authorization: Bearer <RELAY_ADMIN_KEY>`")
+from relay.api.state import AppRequest
+from relay.domain.caller import Caller, Scope
+from relay.domain.errors import ForbiddenError, QuotaExceededError, UnauthorizedError
+from relay.domain.quota import REQUESTS
 
 
-def _digest_of(key: str) -> bytes:
-    if key.startswith(_HASHED):
-        return bytes.fromhex(key.removeprefix(_HASHED))
-    return sha256(key.encode()).digest()
+def caller_of(request: AppRequest, scope: Scope) -> Caller:
+    """Return who asks, and count the call.
+
+    Raises UnauthorizedError, ForbiddenError when the key lacks the scope, QuotaExceededError.
+    """
+    key = request.state["keys"].find(_bearer(request.headers))
+    if key is None:
+        raise UnauthorizedError("send a known key: `Authorization: Bearer <key>`")
+    ledger = request.state["ledger"]
+    ledger.used(key.fingerprint)
+    if not key.caller.may(scope):
+        raise ForbiddenError(f"this key lacks the scope `{scope}`")
+    if key.has_quota:
+        standing = request.state["standing"] = ledger.spend(key.caller.client)
+        if standing.exceeded:
+            raise QuotaExceededError(REQUESTS, f"at most {standing.limit} calls/seconds", standing.resets_in_s)
+    return key.caller
 
 
-def _presented(headers: Headers) -> bytes:
+def _bearer(headers: Headers) -> bytes:
     scheme, _, key = headers.get("authorization", "").partition(" ")
-    return sha256(key.strip().encode() if scheme.lower() == "bearer" else b"").digest()
+    return key.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+
+
+class RateLimitFields:
+    """Middleware: says in every answer to a known client how it stands (`RateLimit`, `RateLimit-Policy`)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        async def send_with_fields(message: Message) -> None:
+            if message["type"] == "http.response.start" and (standing := scope["state"].get("standing")):
+                message["headers"] = [*message["headers"], *standing.fields]
+            await send(message)
+
+        await self._app(scope, receive, send_with_fields if scope["type"] == "http" else send)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from relay import log
-from relay.domain.errors import RelayError
+from relay.domain.errors import QuotaExceededError, RelayError
 
 logger = log.get(__name__)
 
@@ -33,6 +33,8 @@ def on_relay_error(_: Request, error: Exception) -> Response:
     more: dict[str, Any] = {}
     if errors := getattr(error, "errors", ()):
         more["errors"] = [{"pointer": one.pointer, "detail": one.detail} for one in errors]
+    if isinstance(error, QuotaExceededError):
+        more["violated-policies"] = [error.policy]
     response = problem(error.status, error.code, str(error), **more)
     if error.retry_after_s is not None:
         response.headers["retry-after"] = str(error.retry_after_s)

@@ -7,8 +7,10 @@ import orjson
 from starlette.responses import Response
 
 from relay import metrics
+from relay.api.auth import caller_of
 from relay.api.bodies import json_body
 from relay.api.state import AppRequest
+from relay.domain.caller import Scope
 from relay.domain.draft import Draft
 from relay.domain.errors import RelayError, StoreUnavailableError
 from relay.domain.instant import rfc3339, rfc3339_or_none
@@ -20,11 +22,10 @@ from relay.services.show import Shown, show, with_task
 
 async def create(request: AppRequest) -> Response:
     """POST /v1/registrations: 201 when new, 200 when there already."""
-    state = request.state
-    client, relay = state["keys"].client(request.headers), state["relay"]
+    caller, relay = caller_of(request, Scope.REGISTER), request.state["relay"]
     try:
         draft = Draft.parse(await json_body(request))
-        registration, created = await register(relay, client, draft, now=time.time())
+        registration, created = await register(relay, caller.client, draft, now=time.time())
     except RelayError as error:
         unavailable = isinstance(error, StoreUnavailableError)
         metrics.REGISTRATIONS_TOTAL.labels("unavailable" if unavailable else "refused").inc()
@@ -38,8 +39,8 @@ async def create(request: AppRequest) -> Response:
 
 async def read(request: AppRequest) -> Response:
     """GET /v1/registrations/{id}."""
-    client = request.state["keys"].client(request.headers)
-    shown = await show(request.state["relay"], client, request.path_params["id"])
+    caller = caller_of(request, Scope.READ)
+    shown = await show(request.state["relay"], caller, request.path_params["id"])
     return Response(render(shown), media_type="application/json")
 
 

@@ -12,6 +12,7 @@ import orjson
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
+from relay.domain.caller import ClientKey
 from relay.domain.errors import SettingError
 from relay.domain.signature import Secret, new_secret
 from relay.settings import Settings
@@ -37,7 +38,7 @@ def with_made_secrets(settings: Settings) -> Settings:
     if not settings.encryption_keys:
         filled["encryption_keys"] = (SecretStr(kept["encryption_key"]),)
     if not settings.api_keys:
-        filled["api_keys"] = (("local", kept["api_key"]),)
+        filled["api_keys"] = (ClientKey("local", kept["api_key"]),)
         require_loopback(settings)
     return settings.model_copy(update=filled)
 
@@ -53,7 +54,7 @@ def with_made_client_key(settings: Settings) -> tuple[Settings, str | None]:
         return settings, None
     require_loopback(settings)
     key = secrets.token_urlsafe(24)
-    return settings.model_copy(update={"api_keys": (("local", key),)}), key
+    return settings.model_copy(update={"api_keys": (ClientKey("local", key),)}), key
 
 
 def require_loopback(settings: Settings) -> None:

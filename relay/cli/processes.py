@@ -147,15 +147,15 @@ def _on_sandbox(settings: Settings, url: str) -> Settings:
 
 
 def _introduce(started: Everything) -> None:
-    name, key = started.settings.api_keys[0]
+    client = started.settings.api_keys[0]
     upstream = f"sandbox at {started.sandbox_url}" if started.sandbox_url else started.settings.upstream_url
     click.echo(f"relay: API      {started.api_url}   (readiness at /readyz, metrics at /metrics)")
     click.echo(f"relay: store    {started.store}")
     click.echo(f"relay: upstream {upstream}, at most {started.settings.upstream_limit} calls/seconds")
-    click.echo(f"relay: client   {name}, key {key}")
+    click.echo(f"relay: client   {client.client}, key {client.key}")
     click.echo("relay: see it work: start `relay listen` in another terminal, then register a RequestID with it:")
     click.echo(f"""
   curl -sS {started.api_url}/v1/registrations \\
-    -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\
+    -H 'authorization: Bearer {client.key}' -H 'content-type: application/json' \\
     -d '{{"request_id": "7ba60ab0-7054-4856-8590-1b5a9f904ad1", "callback_url": "http://127.0.0.1:9000/"}}'
 """)

@@ -94,7 +94,7 @@ def _url_of(settings: Settings) -> str:
 
 def _key_of(settings: Settings) -> str:
     try:
-        key = (settings if settings.api_keys else with_made_secrets(settings)).api_keys[0][1]
+        key = (settings if settings.api_keys else with_made_secrets(settings)).api_keys[0].key
     except SettingError as error:
         raise WrongSettingError(str(error)) from error
     if key.startswith(_HASHED):

@@ -67,6 +67,25 @@ class UnauthorizedError(RelayError):
     status = 401
 
 
+class ForbiddenError(RelayError):
+    """The credential is known, and does not allow this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class QuotaExceededError(RelayError):
+    """The client has asked for more than its quota; `policy` names which."""
+
+    code = "quota_exceeded"
+    status = 429
+
+    def __init__(self, policy: str, detail: str, retry_after_s: int) -> None:
+        super().__init__(f"the client's quota of {policy}: {detail}")
+        self.policy = policy
+        self.retry_after_s = retry_after_s
+
+
 class NotFoundError(RelayError):
     """There is no such thing, or it belongs to somebody else."""
 

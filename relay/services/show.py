@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from relay.context import Relay
+from relay.domain.caller import Caller
 from relay.domain.errors import NotFoundError
 from relay.domain.registration import Registration, RegistrationState, after_task, is_registration_id
 from relay.domain.task import Task
@@ -17,11 +18,11 @@ class Shown:
     task_status: bytes | None
 
 
-async def show(relay: Relay, client: str, registration_id: str) -> Shown:
-    """Return the client's registration. Raises NotFoundError, for another client's too."""
+async def show(relay: Relay, caller: Caller, registration_id: str) -> Shown:
+    """Return a registration that the caller sees. Raises NotFoundError, for another client's too."""
     known = is_registration_id(registration_id)
     registration = await relay.store.registration(registration_id) if known else None
-    if registration is None or registration.client != client:
+    if registration is None or not caller.sees(registration.client):
         raise NotFoundError("there is no such registration")
     return await with_task(relay, registration)
 

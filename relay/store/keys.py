@@ -89,5 +89,13 @@ def due(account: str) -> str:
     return f"{_tag(account)}:due:{account}"
 
 
+def calls(client: str, window: int) -> str:
+    return f"relay:calls:{window}:{client}"
+
+
+def used(fingerprint: str) -> str:
+    return f"relay:used:{fingerprint}"
+
+
 def lane(name: LaneName) -> str:
     return f"{_tag(name.account)}:lane:{name}"

@@ -125,26 +125,6 @@ async def test_an_unknown_account_is_a_wrong_field(api: httpx.AsyncClient) -> No
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/account"]
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer nobody's"}, {"authorization": "Basic YTpi"}])
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/v1/registrations"),
-        ("GET", "/v1/registrations/x"),
-        ("GET", "/v1/accounts/a"),
-        ("PUT", "/v1/accounts/a"),
-        ("DELETE", "/v1/accounts/a"),
-    ],
-)
-async def test_nobody_gets_in_without_a_known_key(
-    api: httpx.AsyncClient, method: str, path: str, headers: dict[str, str]
-) -> None:
-    async with httpx.AsyncClient(base_url=api.base_url, headers=headers, trust_env=False) as stranger:
-        answer = await stranger.request(method, path)
-
-    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-
-
 async def test_another_clients_registration_is_answered_like_an_absent_one(
     api: httpx.AsyncClient, relay: Relay
 ) -> None:

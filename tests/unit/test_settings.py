@@ -10,6 +10,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from relay.domain.budget import Limit
+from relay.domain.caller import ClientKey
 from relay.domain.errors import SettingError
 from relay.domain.signature import Secret
 from relay.settings import Settings
@@ -62,8 +63,9 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("upstream_share", "0.5", 0.5),
         ("upstream_daily_limit", "10000", 10_000),
         ("upstream_status_path", "/lead/status", "/lead/status"),
-        ("api_keys", "alice:a,bob:b:with:colons", (("alice", "a"), ("bob", "b:with:colons"))),
-        ("api_keys", f" alice:{HASHED} , ", (("alice", HASHED),)),
+        ("api_keys", "alice:a,bob:b:with:colons", (ClientKey("alice", "a"), ClientKey("bob", "b:with:colons"))),
+        ("api_keys", f" alice:{HASHED} , ", (ClientKey("alice", HASHED),)),
+        ("client_request_limit", "10/1", Limit(10, 1.0)),
         ("signing_secret", f"{SIGNING_SECRET},{OLD_SECRET}", (Secret(b"s" * 32), Secret(b"o" * 32))),
         ("callback_allow", "127.0.0.0/8, ::1/128", (ip_network("127.0.0.0/8"), ip_network("::1/128"))),
         ("callback_ports", "443, 9000", {443, 9000}),

@@ -80,7 +80,7 @@ async def _play(settings: Settings, tasks: int, stop: asyncio.Event, say: Say, p
         sandbox = await stack.enter_async_context(_client(sandbox_url, {"x-api-key": UPSTREAM_KEY}))
         update = {"upstream_url": sandbox_url, "upstream_api_key": SecretStr(UPSTREAM_KEY)}
         async with everything(settings.model_copy(update=update), stop) as started:
-            key = started.settings.api_keys[0][1]
+            key = started.settings.api_keys[0].key
             async with _client(started.api_url, {"authorization": f"Bearer {key}"}) as relay:
                 stage = Stage(relay, sandbox, f"{receiver_url}/", received)
                 one = await show_one(stage, say)
