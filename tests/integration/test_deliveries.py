@@ -7,6 +7,7 @@ import pytest
 
 from relay.api.registrations import render
 from relay.context import Relay
+from relay.domain.caller import UNLESS_SAID, Caller
 from relay.domain.delivery import Outcome, RetryPolicy
 from relay.domain.registration import DeathReason, RegistrationState
 from relay.services.show import show
@@ -44,7 +45,7 @@ async def test_what_the_receiver_answered_is_shown_its_first_kib_of_it(relay: Re
     async with working(replace(relay, retries=QUICK)):
         await wait_until(lambda: all_delivered(relay, [registration.id]))
 
-    shown = orjson.loads(render(await show(relay, "alice", registration.id)))["attempts"]
+    shown = orjson.loads(render(await show(relay, Caller("alice", UNLESS_SAID), registration.id)))["attempts"]
     assert [(attempt["outcome"], attempt["status_code"], attempt["excerpt"]) for attempt in shown] == [
         ("server_error", 500, "no such tenant"),
         ("delivered", 202, "x" * 1_024),
