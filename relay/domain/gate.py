@@ -1,8 +1,9 @@
 """The gate of one account: when a refusal, a wrong key or a sick upstream holds back *all* its polls.
 
 open: polls go as the budget admits. waiting: no poll until `until`, then open again (a refusal for rate, or errors
-in a row, backed off). paused: the account itself is refused - wrong key or wrong path; one probe each `probe_s`
-until an answer is usable again. Nothing is lost meanwhile: the tasks stay pending.
+in a row). paused: the account itself is refused - wrong key or wrong path. While it is shut against errors or paused,
+one probe goes at a time, however long the one before takes, so what heals is seen within `max_backoff_s` or `probe_s`.
+Nothing is lost meanwhile: the tasks stay pending.
 """
 
 from dataclasses import dataclass, replace
@@ -25,11 +26,11 @@ class GatePolicy:
     """`refusals`: answers in a row, none of them usable, after which the account itself is taken to be refused.
 
     `probe_s`: seconds between two probes of a paused account. `backoff_s`, doubled for each error in a row after the
-    first `errors`, at most `max_backoff_s`: seconds between two polls of an upstream that only fails.
+    first `errors`, at most `max_backoff_s`: seconds between two probes of an upstream that only fails.
     """
 
     refusals: int = 5
-    probe_s: float = 60.0
+    probe_s: float = 10.0
     errors: int = 3
     backoff_s: float = 0.5
     max_backoff_s: float = 4.0
@@ -37,7 +38,10 @@ class GatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The account's gate. Times are Unix seconds; `reason` is the AnswerKind that closed it."""
+    """The account's gate. Times are Unix seconds; `reason` is the AnswerKind that closed it.
+
+    `failing_since` is when the first answer came that told nothing of any task; None when the last one did.
+    """
 
     state: GateState = GateState.OPEN
     until: float = 0.0
@@ -46,6 +50,7 @@ class Gate:
     errors: int = 0
     throttles: int = 0
     answered_at: float | None = None
+    failing_since: float | None = None
 
     def opens_at(self, now: float) -> float:
         """Return when the next poll may go."""
@@ -56,10 +61,13 @@ FIRST_WAIT = 0.1  # of the window
 
 _ACCOUNT_FAULTS = frozenset({AnswerKind.UNAUTHORIZED, AnswerKind.REJECTED})
 _FAILURES = frozenset({AnswerKind.ERROR, AnswerKind.TIMEOUT, AnswerKind.UNUSABLE})
+_TELL_NOTHING = _FAILURES | {AnswerKind.THROTTLED, AnswerKind.UNAUTHORIZED}
 
 
 def after_answer(gate: Gate, answer: Answer, policy: GatePolicy, limit: Limit, *, now: float) -> Gate:
     """Return the gate after one answer to any of the account's polls."""
+    if answer.kind in _TELL_NOTHING and gate.failing_since is None:
+        gate = replace(gate, failing_since=now)
     if answer.kind is AnswerKind.THROTTLED:
         return _after_throttle(gate, answer, limit, now)
     if answer.kind in _ACCOUNT_FAULTS:
@@ -67,6 +75,15 @@ def after_answer(gate: Gate, answer: Answer, policy: GatePolicy, limit: Limit, *
     if answer.kind in _FAILURES:
         return _after_failure(gate, answer, policy, now)
     return Gate(answered_at=now)
+
+
+def after_send(gate: Gate, policy: GatePolicy, *, now: float) -> Gate:
+    """Return the gate after a poll was sent: one that is shut, but for a rate, lets the next one go a while later."""
+    if gate.state is GateState.PAUSED:
+        return replace(gate, until=now + policy.probe_s)
+    if gate.state is GateState.WAITING and gate.reason in _FAILURES:
+        return replace(gate, until=now + _backoff_s(gate, policy))
+    return gate
 
 
 def _waiting(gate: Gate, reason: AnswerKind, *, until: float) -> Gate:
@@ -97,9 +114,14 @@ def _after_refusal(gate: Gate, answer: Answer, policy: GatePolicy, now: float) -
 
 
 def _after_failure(gate: Gate, answer: Answer, policy: GatePolicy, now: float) -> Gate:
+    """Shut the gate; while it is shut so, what comes back of earlier polls does not hold back the next probe."""
     failed = replace(gate, errors=gate.errors + 1)
-    doublings = failed.errors - policy.errors
-    if doublings < 0:
+    if failed.errors < policy.errors:
         return failed
-    backoff_s = min(policy.backoff_s * 2.0 ** min(doublings, 16), policy.max_backoff_s)
-    return _waiting(failed, answer.kind, until=now + backoff_s)
+    if gate.state is GateState.WAITING and gate.reason in _FAILURES:
+        return replace(failed, reason=answer.kind)
+    return _waiting(failed, answer.kind, until=now + _backoff_s(failed, policy))
+
+
+def _backoff_s(gate: Gate, policy: GatePolicy) -> float:
+    return min(policy.backoff_s * 2.0 ** min(max(0, gate.errors - policy.errors), 16), policy.max_backoff_s)

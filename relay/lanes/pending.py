@@ -109,10 +109,10 @@ class Pending:
         """Return a TaskStatus that the store does not have yet."""
         return self._unwritten_statuses.get(key)
 
-    def late(self, *, now: float) -> list[str]:
-        """Return the tasks whose earliest deadline has passed; those that came nearer to theirs weigh more now."""
+    def late(self, *, now: float, at_most: int) -> list[str]:
+        """Return tasks whose earliest deadline has passed; those that came nearer to theirs weigh more now."""
         found: list[str] = []
-        while self._moments and self._moments[0][0] <= now:
+        while self._moments and self._moments[0][0] <= now and len(found) < at_most:
             _, key = heappop(self._moments)
             task = self.tasks.get(key)
             if task is None:

@@ -9,7 +9,8 @@ from relay.context import Relay
 from relay.domain.account import Account
 from relay.domain.budget import effective_limit
 from relay.domain.errors import FencedError, StoreUnavailableError
-from relay.domain.task import TaskState
+from relay.domain.outage import Outages
+from relay.domain.task import Task, TaskState
 from relay.lanes.pending import Pending
 from relay.lanes.polls import SLACK_S, Polls
 from relay.lanes.stirring import Stirring
@@ -22,6 +23,8 @@ STIRRED_TURN_S = 0.02  # however often it is stirred, a lane takes no more than 
 RETRY_TURN_S = 0.1
 LINGER_S = 2.0
 MODEL_KEPT_EVERY_S = 30.0  # it can be lost: then it is learned again
+OUTAGE_KEPT_EVERY_S = 5.0
+LATE_AT_ONCE = 50  # tasks whose deadline has passed, between two looks at the clock
 DRAIN_S = 0.8
 
 logger = log.get(__name__)
@@ -44,6 +47,8 @@ class PollLane:
         self._next_turn_at = 0.0
         self._stirred = False
         self._keep_model_at = self._loop.time() + MODEL_KEPT_EVERY_S
+        self._kept_outages = Outages()
+        self._keep_outages_at = 0.0
         self._behind = True  # until all that has changed is loaded
         self._stopping = False
 
@@ -94,6 +99,7 @@ class PollLane:
             await self._refresh_account()
             await self._take_changes(await self._turn())
             await self._keep_model()
+            await self._keep_outages()
         except StoreUnavailableError:
             self._behind = True
             self._next_turn_at = self._loop.time() + RETRY_TURN_S
@@ -164,11 +170,20 @@ class PollLane:
         model = await self._relay.lanes.model(self.fence)
         if model is not None:
             self._pending.picker.learn_from(model)
+        self._kept_outages = await self._relay.lanes.outages(self.fence)
+        self._polls.recall(self._kept_outages)
 
     async def _keep_model(self) -> None:
         if self._loop.time() >= self._keep_model_at:
             self._keep_model_at = self._loop.time() + MODEL_KEPT_EVERY_S
             await self._relay.lanes.keep_model(self.fence, self._pending.picker.model())
+
+    async def _keep_outages(self) -> None:
+        outages = self._polls.outages(time.time())
+        if outages != self._kept_outages and self._loop.time() >= self._keep_outages_at:
+            self._keep_outages_at = self._loop.time() + OUTAGE_KEPT_EVERY_S
+            await self._relay.lanes.keep_outages(self.fence, outages)
+            self._kept_outages = outages
 
     def _stop_when_idle(self) -> None:
         if len(self._pending) > 0 or len(self._polls) > 0 or self._behind:
@@ -177,20 +192,37 @@ class PollLane:
             self._stopping = True
 
     async def _expire_late(self) -> None:
-        for key in self._pending.late(now=time.time()):
-            name, status = self._pending.tasks[key].name, self._pending.fresh_status(key)
-            try:
-                task = await expire(self._relay, self.fence, name, fresh_status=status, now=time.time())
-            except StoreUnavailableError:
-                self._pending.remind(key, at=time.time() + TURN_S)
-                return
-            if task is None or task.state is not TaskState.PENDING:
-                self._pending.drop(key)
-            else:
-                self._pending.take(task, now=time.time())
+        """Call back those whose deadline has passed, some at a time; while the upstream is down, clocks stand."""
+        for key in self._pending.late(now=time.time(), at_most=LATE_AT_ONCE):
+            task, now = self._pending.tasks.get(key), time.time()
+            if task is None:
+                continue
+            outages = self._polls.outages(now)
+            # While it is down a bound will do: the store is not asked which of the task's waiters are late.
+            not_before = outages.extended(task.deadline_at, since=task.registered_at) if outages.present(now) else now
+            again_at = not_before if not_before > now else await self._expire(key, task, outages)
+            if again_at is not None:
+                self._pending.remind(key, at=max(again_at, now + TURN_S))
+
+    async def _expire(self, key: str, task: Task, outages: Outages) -> float | None:
+        """Expire the task's late waiters; return when to look again, if the next deadline is not its own."""
+        status = self._pending.fresh_status(key)
+        try:
+            left, next_at = await expire(
+                self._relay, self.fence, task.name, outages=outages, fresh_status=status, now=time.time()
+            )
+        except StoreUnavailableError:
+            return time.time() + TURN_S
+        if left is None or left.state is not TaskState.PENDING:
+            self._pending.drop(key)
+            return None
+        self._pending.take(left, now=time.time())
+        return next_at
 
     async def _hand_back(self) -> None:
         await self._polls.drain(DRAIN_S)
         await self._relay.lanes.turn(self.fence, self._rate(), self._told(self._loop.time(), want=0))
         await self._relay.lanes.keep_model(self.fence, self._pending.picker.model())
+        self._keep_outages_at = 0.0
+        await self._keep_outages()
         await self._relay.lanes.release(self.fence)

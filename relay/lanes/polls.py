@@ -12,7 +12,8 @@ from relay.crash import Point
 from relay.domain.account import Account
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.errors import FencedError
-from relay.domain.gate import Gate, GateState, after_answer
+from relay.domain.gate import Gate, GateState, after_answer, after_send
+from relay.domain.outage import Outages
 from relay.domain.slots import Slot, Slots
 from relay.domain.task import Task, TaskState, rest_s
 from relay.lanes.pending import Pending
@@ -45,6 +46,7 @@ class Polls:
         self._loop = asyncio.get_running_loop()
         self._upstream = UpstreamClient(relay.tls, timeout_s=relay.settings.upstream_timeout_s)
         self._gate = Gate()
+        self._past_outages = Outages()
         self._under_way: set[asyncio.Task[None]] = set()
         self._hungry_at: float | None = None
 
@@ -85,6 +87,14 @@ class Polls:
         if self._gate.state is GateState.PAUSED:
             self._gate = replace(self._gate, until=time.time())
 
+    def recall(self, outages: Outages) -> None:
+        """Take in what the lane's last holder has seen of the upstream."""
+        self._past_outages = outages
+
+    def outages(self, now: float) -> Outages:
+        """Return when the upstream was down, the present outage up to now (Unix seconds)."""
+        return self._past_outages.lasting(self._gate.failing_since, now=now)
+
     async def drain(self, timeout_s: float) -> None:
         """Let the polls under way be answered, for a while, and give back the slots in hand."""
         if self._under_way:
@@ -111,8 +121,7 @@ class Polls:
     def _sent(self, now: float, wall: float) -> None:
         metrics.GATE_WAIT.observe(now - (now if self._hungry_at is None else self._hungry_at))
         self._hungry_at = None
-        if self._gate.state is GateState.PAUSED:
-            self._gate = replace(self._gate, until=wall + self._relay.gates.probe_s)
+        self._gate = after_send(self._gate, self._relay.gates, now=wall)
 
     async def _poll(self, account: Account, key: str, task: Task, slot: Slot) -> None:
         crash.reached(Point.POLL_PICKED, task.name.request_id)
@@ -156,6 +165,8 @@ class Polls:
             self._pending.looked(key, still, answer, now=now)
 
     def _close_gate(self, gate: Gate) -> None:
+        if gate.failing_since is None:
+            self._past_outages = self.outages(time.time())
         before, self._gate = self._gate, gate
         if gate.state is before.state:
             return

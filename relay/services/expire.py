@@ -4,6 +4,7 @@ from relay import crash
 from relay.context import Relay
 from relay.crash import Point
 from relay.domain import message
+from relay.domain.outage import Outages
 from relay.domain.registration import Registration, RegistrationState, after_deadline
 from relay.domain.task import Task, TaskName, TaskState, after_leave
 from relay.store import keys
@@ -12,27 +13,35 @@ from relay.store.write import Fence, Write
 TRIES = 20
 
 
-async def expire(relay: Relay, fence: Fence, name: TaskName, *, fresh_status: bytes | None, now: float) -> Task | None:
-    """Make due those of the task's waiters whose deadline has passed; return the task as it stands, if there is one.
+async def expire(
+    relay: Relay, fence: Fence, name: TaskName, *, outages: Outages, fresh_status: bytes | None, now: float
+) -> tuple[Task | None, float | None]:
+    """Make due those of the task's waiters whose deadline has passed.
 
-    `fresh_status` is a TaskStatus seen since the lane's last turn. Raises FencedError and StoreUnavailableError.
+    Returns the task as it stands, if there is one, and when the next of its waiters' deadlines passes, if one will.
+    `outages` give their time back to a deadline; `fresh_status` is a TaskStatus seen since the lane's last turn. Raises
+    FencedError and StoreUnavailableError.
     """
     for _ in range(TRIES):
         task = await relay.store.task(name)
         if task is None or task.state is not TaskState.PENDING or task.deadline_at > now:
-            return task
+            break
         found = await relay.store.registrations(task.waiters)
         waiting = [registration for registration in found if registration.state is RegistrationState.PENDING]
-        late = [registration for registration in waiting if registration.deadline_at <= now]
-        others = {one.id: one.deadline_at for one in waiting if one.deadline_at > now}
+        passes_at = {one.id: outages.extended(one.deadline_at, since=one.registered_at) for one in waiting}
+        others = {one.id: one.deadline_at for one in waiting if passes_at[one.id] > now}
+        next_at = min((passes_at[id_] for id_ in others), default=None)
         gone = frozenset(task.waiters) - others.keys()
+        if not gone:
+            return task, next_at
         left = after_leave(task, gone, deadline_at=min(others.values(), default=None))
+        late = [registration for registration in waiting if registration.id in gone]
         status = fresh_status or await relay.store.task_status(name)
         crash.reached(Point.EXPIRE_DECIDED, name.request_id)
         if await relay.store.commit(_expiring(fence, left, late, status, now)) is None:
             crash.reached(Point.EXPIRE_COMMITTED, name.request_id)
-            return await relay.store.task(name)
-    return await relay.store.task(name)
+            return await relay.store.task(name), next_at
+    return await relay.store.task(name), None
 
 
 def _expiring(fence: Fence, task: Task, late: list[Registration], status: bytes | None, now: float) -> Write:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.budget import Limit
-from relay.domain.gate import Gate, GatePolicy, after_answer
+from relay.domain.gate import Gate, GatePolicy, after_answer, after_send
 from relay.domain.polling import Picker
 from relay.domain.slots import Slot, Slots
 from relay.domain.task import Task
@@ -59,6 +59,7 @@ class Lane:
         key = self._picker.pick(now=now)
         if key is None:
             raise RuntimeError("the picker promised a task and had none")
+        self._gate = after_send(self._gate, self._gate_policy, now=now)
         return Poll(key, slot)
 
     def answered(self, poll: Poll, answer: Answer, *, now: float) -> None:

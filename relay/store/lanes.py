@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from relay import metrics
 from relay.domain.budget import Limit
 from relay.domain.errors import FencedError
+from relay.domain.outage import Outages
 from relay.domain.task import Looks, Task
 from relay.store import keys, records
 from relay.store.keys import LaneKind, LaneName
@@ -130,6 +133,15 @@ class LaneStore:
         """Return what the lane's last holder had learned, if any is kept."""
         model: bytes | None = await self._store.ask("HGET", keys.lane(fence.lane), "model")
         return model
+
+    async def keep_outages(self, fence: Fence, outages: Outages) -> None:
+        """Keep when the upstream was down. Raises FencedError."""
+        _held(await self._keep([keys.lane(fence.lane)], [fence.epoch, "outages", orjson.dumps(outages.spans)]), fence)
+
+    async def outages(self, fence: Fence) -> Outages:
+        """Return when the upstream was down, as far as holders of the lane have told."""
+        value = await self._store.ask("HGET", keys.lane(fence.lane), "outages")
+        return Outages() if value is None else Outages(tuple((began, ended) for began, ended in orjson.loads(value)))
 
     async def claim(self, fence: Fence, *, want: int) -> tuple[list[str], float | None]:
         """Take one turn of a delivery lane: claim up to `want` due ids; also seconds until the next is due, or None."""

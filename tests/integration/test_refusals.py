@@ -1,5 +1,6 @@
 """What the upstream refuses: for rate, for a wrong key or path, or for one id alone."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -8,9 +9,10 @@ import pytest
 
 from relay.context import Relay
 from relay.domain.gate import GatePolicy
+from relay.domain.registration import RegistrationState
 from tests.support.clock import wait_until
 from tests.support.receiver import Receiver
-from tests.support.relays import Upstream, all_delivered, counted, wish, working
+from tests.support.relays import Upstream, all_delivered, counted, states, wish, working
 
 BRISK = GatePolicy(probe_s=0.3, backoff_s=0.05, max_backoff_s=0.2)
 
@@ -84,3 +86,25 @@ async def test_a_sick_upstream_settles_nothing_and_is_asked_again_when_well(
 
 async def polled(upstream: Upstream, count: int) -> bool:
     return bool((await upstream.account())["arrivals"] >= count)
+
+
+async def test_deadlines_stand_still_while_the_upstream_is_down_whoever_holds_the_lane(
+    relay: Relay, upstream: Upstream, receiver: Receiver
+) -> None:
+    await upstream.behave(faults=["502"], durations="fixed:0")
+    await upstream.plan("stuck", stuck=True)
+    ended = await wish(relay, "ended", receiver.url("/ended"), deadline_s=3.0)
+    stuck = await wish(relay, "stuck", receiver.url("/stuck"), deadline_s=3.0)
+    async with working_briskly(relay):
+        await wait_until(lambda: time.time() > ended.deadline_at + 0.5)
+    assert await states(relay, [ended.id, stuck.id]) == {RegistrationState.PENDING}
+    await upstream.behave(faults=[])
+    async with working_briskly(relay):
+        await wait_until(lambda: all_delivered(relay, [ended.id, stuck.id]))
+
+    assert receiver.of("/ended")[0].message["type"] == "task.succeeded"
+    expired = await relay.store.registration(stuck.id)
+    assert receiver.of("/stuck")[0].message["type"] == "task.expired"
+    assert expired is not None
+    assert expired.final_at is not None
+    assert expired.final_at > stuck.deadline_at + 3.0

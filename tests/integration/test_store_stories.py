@@ -24,6 +24,7 @@ from relay.domain.budget import Limit
 from relay.domain.delivery import Outcome, Reply
 from relay.domain.errors import FencedError
 from relay.domain.operations import Operation, TaskOutcome
+from relay.domain.outage import Outages
 from relay.domain.registration import RegistrationState, after_attempt
 from relay.domain.task import TaskName, TaskState
 from relay.services.deliver import _make_due
@@ -196,7 +197,7 @@ class Stories(RuleBasedStateMachine):
         fence = self.lanes[LaneKind.POLL].fence
         if fence is not None and self.tasks.get(request_id) is TaskState.PENDING:
             late = time.time() + LATE_S
-            self.run(expire(self.relay, fence, _name(request_id), fresh_status=None, now=late))
+            self.run(expire(self.relay, fence, _name(request_id), outages=Outages(), fresh_status=None, now=late))
             self.tasks[request_id] = TaskState.ABANDONED
             for id_ in self.waiters.pop(request_id):
                 self.wishes[id_].state = RegistrationState.DELIVERING

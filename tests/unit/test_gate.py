@@ -7,7 +7,7 @@ import pytest
 
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.budget import Limit
-from relay.domain.gate import Gate, GatePolicy, GateState, after_answer
+from relay.domain.gate import Gate, GatePolicy, GateState, after_answer, after_send
 from tests.support.builders import NOW
 
 POLICY = GatePolicy()
@@ -73,8 +73,8 @@ def test_one_usable_answer_between_refusals_starts_the_count_again(usable: Answe
 
 def test_a_refused_probe_keeps_the_account_paused_for_another_while() -> None:
     paused = gate_after(*[AnswerKind.UNAUTHORIZED] * 5)
-    probed = gate_hearing([Answer(AnswerKind.UNAUTHORIZED)], paused, now=NOW + 60)
-    assert (probed.state, probed.opens_at(NOW + 60)) == (GateState.PAUSED, NOW + 120)
+    probed = gate_hearing([Answer(AnswerKind.UNAUTHORIZED)], paused, now=NOW + POLICY.probe_s)
+    assert (probed.state, probed.opens_at(NOW)) == (GateState.PAUSED, NOW + 2 * POLICY.probe_s)
 
 
 def test_a_refusal_for_rate_does_not_end_a_pause_nor_shorten_it() -> None:
@@ -88,10 +88,38 @@ def test_a_pause_does_not_cut_a_longer_retry_after_short() -> None:
     assert (paused.state, paused.opens_at(NOW)) == (GateState.PAUSED, NOW + 600)
 
 
-@pytest.mark.parametrize("kind", [AnswerKind.ERROR, AnswerKind.TIMEOUT, AnswerKind.UNUSABLE])
+FAULTS = [AnswerKind.ERROR, AnswerKind.TIMEOUT, AnswerKind.UNUSABLE]
+
+
+@pytest.mark.parametrize("kind", FAULTS)
 def test_from_the_third_fault_in_a_row_each_doubles_the_wait_up_to_a_bound(kind: AnswerKind) -> None:
-    waits = [gate_after(*[kind] * count).opens_at(NOW) - NOW for count in range(10)]
-    assert waits == [0, 0, 0, 0.5, 1, 2, 4, 4, 4, 4]
+    gate, now, waits = Gate(), NOW, []
+    for _ in range(9):
+        gate = after_answer(after_send(gate, POLICY, now=now), Answer(kind), POLICY, LIMIT, now=now)
+        waits.append(gate.opens_at(now) - now)
+        now = gate.opens_at(now)
+    assert waits == [0, 0, 0.5, 0.5, 1, 2, 4, 4, 4]
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_faults_of_polls_sent_earlier_do_not_hold_back_the_next_probe(kind: AnswerKind) -> None:
+    shut = gate_after(*[kind] * 10)
+    probing = after_send(shut, POLICY, now=NOW + 1)
+    later = gate_hearing([Answer(kind)] * 30, probing, now=NOW + 4)
+    assert later.opens_at(NOW + 4) == NOW + 1 + POLICY.max_backoff_s
+
+
+def test_a_poll_that_is_sent_holds_back_no_other_while_the_gate_is_open_or_waits_for_a_rate() -> None:
+    for gate in (Gate(), gate_after(AnswerKind.THROTTLED)):
+        assert after_send(gate, POLICY, now=NOW) == gate
+
+
+@pytest.mark.parametrize("kind", [*FAULTS, AnswerKind.THROTTLED, AnswerKind.UNAUTHORIZED])
+def test_it_is_failing_since_the_first_answer_that_tells_nothing_until_one_does(kind: AnswerKind) -> None:
+    failing = gate_hearing([Answer(kind)] * 6, gate_after(kind), now=NOW + 10)
+    assert failing.failing_since == NOW
+    assert gate_after(AnswerKind.REJECTED).failing_since is None
+    assert gate_after(AnswerKind.PENDING, gate=failing).failing_since is None
 
 
 @pytest.mark.parametrize("kind", set(AnswerKind) - {AnswerKind.PENDING, AnswerKind.FINAL})

@@ -55,9 +55,16 @@ def test_a_task_is_late_at_its_deadline_and_is_weighed_again_on_the_way() -> Non
     moments = []
     while (moment := pending.next_moment()) < NOW + 100:
         moments.append(moment - NOW)
-        assert pending.late(now=moment) == []
+        assert pending.late(now=moment, at_most=9) == []
     assert moments == [50, 80]
-    assert pending.late(now=NOW + 100) == [key_of(task_of("a"))]
+    assert pending.late(now=NOW + 100, at_most=9) == [key_of(task_of("a"))]
+
+
+def test_many_late_at_once_are_handed_out_some_at_a_time() -> None:
+    pending = holding(*(task_of(f"task-{number}", deadline_at=NOW + 1) for number in range(5)))
+    handed = [pending.late(now=NOW + 2, at_most=2) for _ in range(4)]
+    assert [len(keys) for keys in handed] == [2, 2, 1, 0]
+    assert len({key for keys in handed for key in keys}) == 5
 
 
 def test_a_burst_of_another_client_gives_the_small_ones_task_more_weight() -> None:
