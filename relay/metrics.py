@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from relay import __version__
 from relay.domain.answer import AnswerKind, ThrottleShape
 from relay.domain.delivery import Outcome
+from relay.domain.destination import Verdict
 from relay.domain.registration import DeathReason, RegistrationState
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -124,6 +125,12 @@ DELIVERY_DURATION = Histogram(
 DELIVERIES_DEAD = Counter(
     "relay_deliveries_dead_total", "Registrations given up, by the reason.", ["reason"], registry=REGISTRY
 )
+DESTINATIONS_REFUSED = Counter(
+    "relay_destinations_refused_total",
+    "Callback URLs that the relay does not call, when registered and when due, by the verdict.",
+    ["verdict"],
+    registry=REGISTRY,
+)
 OLDEST_DUE = Gauge(
     "relay_oldest_due_seconds",
     "How long the most overdue lane has been waiting for a worker, by its kind.",
@@ -175,6 +182,8 @@ for _attempt in Outcome:
     DELIVERY_ATTEMPTS.labels(_attempt)
 for _reason in DeathReason:
     DELIVERIES_DEAD.labels(_reason)
+for _verdict in set(Verdict) - {Verdict.ALLOWED}:
+    DESTINATIONS_REFUSED.labels(_verdict)
 for _kind in ("poll", "delivery"):
     OLDEST_DUE.labels(_kind)
     LANES.labels(_kind)

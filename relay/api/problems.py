@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from relay import log
-from relay.domain.errors import QuotaExceededError, RelayError
+from relay.domain.errors import DestinationRefusedError, QuotaExceededError, RelayError
 
 logger = log.get(__name__)
 
@@ -35,6 +35,8 @@ def on_relay_error(_: Request, error: Exception) -> Response:
         more["errors"] = [{"pointer": one.pointer, "detail": one.detail} for one in errors]
     if isinstance(error, QuotaExceededError):
         more["violated-policies"] = [error.policy]
+    if isinstance(error, DestinationRefusedError):
+        more["verdict"] = error.verdict
     response = problem(error.status, error.code, str(error), **more)
     if error.retry_after_s is not None:
         response.headers["retry-after"] = str(error.retry_after_s)

@@ -77,7 +77,7 @@ class CallbackClient:
         """
         target = parse(url, self._policy)
         if isinstance(target, Verdict):
-            return Reply(Outcome.REFUSED, detail=target)
+            return Reply(Outcome.REFUSED, verdict=target)
         started = _loop_time()
         try:
             async with self._host(target.origin) as host:
@@ -166,7 +166,7 @@ async def _read_excerpt(response: httpx.Response, deadline: float) -> bytes:
 
 def _failed(error: Exception) -> Reply:
     if isinstance(error, AttemptError):
-        return Reply(error.outcome, detail=error.detail[:_DETAIL_LENGTH])
+        return Reply(error.outcome, detail=error.detail[:_DETAIL_LENGTH], verdict=error.verdict)
     outcome = next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), Outcome.CONNECT_ERROR)
     return Reply(outcome, detail=f"{type(error).__name__}: {error}"[:_DETAIL_LENGTH])
 

@@ -7,7 +7,7 @@ those very addresses, so that no second resolution can differ. Host header, SNI 
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ipaddress import ip_address
 
 import aiodns
@@ -28,19 +28,24 @@ SocketOptions = Iterable[httpcore.SOCKET_OPTION]
 
 
 class AttemptError(Exception):
-    """Why an attempt has no answer. `detail` is for operators alone: it may name addresses."""
+    """Why an attempt has no answer. `detail` and `verdict` are for operators alone: they tell of addresses."""
 
-    def __init__(self, outcome: Outcome, detail: str) -> None:
+    def __init__(self, outcome: Outcome, detail: str, verdict: Verdict | None = None) -> None:
         super().__init__(detail)
         self.outcome = outcome
         self.detail = detail
+        self.verdict = verdict
 
 
 class Resolver:
-    """Names to addresses, by /etc/hosts and then DNS, on no thread of asyncio's pool: a slow name delays no other."""
+    """Names to addresses, by /etc/hosts and then DNS, on no thread of asyncio's pool: a slow name delays no other.
 
-    def __init__(self) -> None:
-        self._dns = aiodns.DNSResolver(loop=asyncio.get_running_loop(), lookups="fb")
+    `nameservers` are `address:port`; by default the machine's own.
+    """
+
+    def __init__(self, nameservers: Sequence[str] = ()) -> None:
+        loop = asyncio.get_running_loop()
+        self._dns = aiodns.DNSResolver(nameservers=nameservers or None, loop=loop, lookups="fb")
 
     async def __call__(self, host: str) -> list[Address]:
         """Return the addresses of `host`, best first. Raises AttemptError(DNS_ERROR) when it has none within 2 s."""
@@ -126,7 +131,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         for address in addresses:
             verdict = judge_connection(address, self._scheme, port, self._policy)
             if verdict is not Verdict.ALLOWED:
-                raise AttemptError(Outcome.REFUSED, f"{address}: {verdict}")
+                raise AttemptError(Outcome.REFUSED, str(address), verdict)
 
     async def _connect(self, addresses: list[Address], port: int) -> GuardedStream:
         failure = AttemptError(Outcome.CONNECT_ERROR, "")

@@ -5,6 +5,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from relay.domain.destination import Verdict
+
 MAX_HINT_S = 86_400.0
 EXCERPT_BYTES = 1_024
 _MAX_RETRY_AFTER_LENGTH = 64
@@ -47,7 +49,8 @@ class Reply:
     """How one attempt went.
 
     `status_code` is None when no answer came. `retry_at` is the receiver's Retry-After as an instant (Unix seconds).
-    `excerpt` is at most the first KiB of the answer's body. `detail` is for operators alone: it may name addresses.
+    `excerpt` is at most the first KiB of the answer's body. `detail` and `verdict`, why a destination was refused, are
+    for operators alone: a client could learn from them what a name means inside.
     """
 
     outcome: Outcome
@@ -56,6 +59,7 @@ class Reply:
     duration_s: float = 0.0
     excerpt: bytes = b""
     detail: str = ""
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class InvalidRequestError(RelayError):
 
 
 class DestinationRefusedError(RelayError):
-    """The callback URL points where the relay does not call."""
+    """The callback URL points where the relay does not call; `verdict` says why, by the URL's form alone."""
 
     code = "destination_refused"
     status = 422

@@ -70,11 +70,13 @@ async def _attempt(relay: Relay, fence: Fence, registration: Registration, body:
     crash.reached(Point.DELIVERY_COMMITTED, registration.id, registration.task_name.request_id)
     metrics.DELIVERY_ATTEMPTS.labels(reply.outcome).inc()
     metrics.DELIVERY_DURATION.observe(reply.duration_s)
+    if reply.verdict is not None:
+        metrics.DESTINATIONS_REFUSED.labels(reply.verdict).inc()
     if conflict is None:
         _observe(decided, now)
     if reply.outcome is not Outcome.DELIVERED:
         logger.info("attempt_failed", registration=registration.id, outcome=reply.outcome, status=reply.status_code,
-                    attempts=len(decided.attempts), detail=reply.detail)  # fmt: skip
+                    attempts=len(decided.attempts), detail=reply.detail, verdict=reply.verdict)  # fmt: skip
     return decided
 
 

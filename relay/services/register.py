@@ -1,6 +1,6 @@
 """Register: write down one client's wish, durably and once."""
 
-from relay import crash
+from relay import crash, log, metrics
 from relay.context import Relay
 from relay.crash import Point
 from relay.domain.destination import Verdict, parse
@@ -11,6 +11,8 @@ from relay.domain.task import Task, TaskName, after_join
 from relay.store.write import Write
 
 TRIES = 50
+
+logger = log.get(__name__)
 
 
 async def register(relay: Relay, client: str, draft: Draft, *, now: float) -> tuple[Registration, bool]:
@@ -39,6 +41,8 @@ async def _drafted(relay: Relay, client: str, draft: Draft, now: float) -> Regis
         raise InvalidRequestError(FieldError("/account", "there is no such account"))
     target = parse(draft.callback_url, relay.destinations)
     if isinstance(target, Verdict):
+        metrics.DESTINATIONS_REFUSED.labels(target).inc()
+        logger.info("destination_refused", client=client, verdict=target)
         raise DestinationRefusedError(target)
     name = TaskName(draft.account, draft.operation, draft.request_id)
     return Registration(

@@ -11,7 +11,7 @@ import pytest
 from relay.clients.callback import CallbackClient
 from relay.clients.guard import AttemptError, Resolve, Resolver
 from relay.domain.delivery import Outcome, Reply
-from relay.domain.destination import Address, DestinationPolicy
+from relay.domain.destination import Address, DestinationPolicy, Verdict
 from tests.support.listener import OK, certificate, listener, status
 
 LOOPBACK = DestinationPolicy(allow=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
@@ -77,12 +77,12 @@ async def test_a_name_is_resolved_once_for_each_connection_and_judged_each_time(
 
 async def test_http_to_a_name_outside_the_opened_networks_is_refused_at_connect() -> None:
     reply = await post("http://public.example/", resolve=resolving_to("8.8.8.8"))
-    assert (reply.outcome, reply.detail) == (Outcome.REFUSED, "8.8.8.8: scheme")
+    assert (reply.outcome, reply.verdict, reply.detail) == (Outcome.REFUSED, Verdict.SCHEME, "8.8.8.8")
 
 
 async def test_a_forbidden_url_is_refused_by_sight() -> None:
     reply = await post("https://127.0.0.1/", DestinationPolicy())
-    assert (reply.outcome, reply.detail) == (Outcome.REFUSED, "loopback")
+    assert (reply.outcome, reply.verdict) == (Outcome.REFUSED, Verdict.LOOPBACK)
 
 
 async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
