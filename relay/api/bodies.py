@@ -1,6 +1,5 @@
-"""Request bodies: capped while they arrive, within a deadline, then decoded."""
+"""Request bodies: capped while they arrive, then decoded. `relay.api.receiving` says by when they must be whole."""
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -9,7 +8,6 @@ from relay.api.state import AppRequest
 from relay.domain.errors import BodyTooLargeError, MalformedBodyError
 
 MAX_BODY_BYTES = 65_536
-RECEIVE_S = 10.0
 
 
 async def json_body(request: AppRequest, *, max_bytes: int = MAX_BODY_BYTES) -> Any:
@@ -17,11 +15,7 @@ async def json_body(request: AppRequest, *, max_bytes: int = MAX_BODY_BYTES) -> 
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise BodyTooLargeError(f"at most {max_bytes} bytes")
-    try:
-        async with asyncio.timeout(RECEIVE_S):
-            body = await _capped(request, max_bytes)
-    except TimeoutError as error:
-        raise MalformedBodyError(f"the body did not arrive within {RECEIVE_S:g} s") from error
+    body = await _capped(request, max_bytes)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -4,10 +4,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
 
+from relay.api.receiving import RECEIVE_S, PromptProtocol
 from relay.domain.errors import SettingError
 
 BACKLOG = 2_048
@@ -22,8 +24,10 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[str]:
+async def serving(app: Starlette, host: str, port: int, *, receive_s: float = RECEIVE_S) -> AsyncIterator[str]:
     """Serve `app` while the block runs and give its base URL; port 0 picks a free one.
+
+    A request that is not whole after `receive_s` seconds is cut off.
 
     Raises SettingError when the address cannot be had.
     """
@@ -31,7 +35,7 @@ async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[str]:
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=partial(PromptProtocol, receive_s=receive_s),  # type: ignore[arg-type] # it is called, no more
             ws="none",
             lifespan="on",
             access_log=False,
