@@ -1,15 +1,17 @@
 """Relay: what a process holds, opened and closed in one place."""
 
+import asyncio
 import os
 import secrets
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from relay import log
+from relay import log, metrics
 from relay.clients.callback import CallbackClient
 from relay.domain.account import DEFAULT_ACCOUNT, Account
 from relay.domain.delivery import RetryPolicy
@@ -26,6 +28,7 @@ from relay.store.store import Store
 from relay.store.vault import Vault
 
 ACCOUNT_FRESH_S = 2.0
+LAG_MEASURED_EACH_S, LAG_KEPT_S = 0.25, 30.0
 
 logger = log.get(__name__)
 
@@ -89,6 +92,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     destinations = DestinationPolicy(allow=settings.callback_allow, ports=settings.callback_ports)
     callbacks = CallbackClient(destinations, deadline_s=settings.callback_timeout_s)
+    watching = asyncio.create_task(_watch_loop())
     try:
         await _check_durability(store, allow_degraded=settings.allow_degraded)
         yield Relay(
@@ -104,6 +108,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
             answers=AnswerPolicy(error_grace_s=settings.upstream_error_grace_s),
         )
     finally:
+        watching.cancel()
         await callbacks.aclose()
         await store.aclose()
 
@@ -130,3 +135,14 @@ async def _check_durability(store: Store, *, allow_degraded: bool) -> None:
     if not allow_degraded:
         raise StoreNotDurableError(found)
     logger.warning("store_degraded", weaknesses=found)
+
+
+async def _watch_loop() -> None:
+    """Measure how late the event loop runs its timers."""
+    loop = asyncio.get_running_loop()
+    lags_s = deque[float](maxlen=round(LAG_KEPT_S / LAG_MEASURED_EACH_S))
+    while True:
+        due_at = loop.time() + LAG_MEASURED_EACH_S
+        await asyncio.sleep(LAG_MEASURED_EACH_S)
+        lags_s.append(max(0.0, loop.time() - due_at))
+        metrics.EVENT_LOOP_LAG.set(max(lags_s))

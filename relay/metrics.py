@@ -1,19 +1,15 @@
 """Every metric. Labels come only from closed sets and exist from the first scrape; never an id, never a URL."""
 
-from collections.abc import Iterator
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
 from relay import __version__
-from relay.domain.answer import AnswerKind, ThrottleShape
+from relay.collectors import KINDS, ByAccount, Waiting
 from relay.domain.delivery import Outcome
 from relay.domain.destination import Verdict
-from relay.domain.registration import DeathReason, RegistrationState
+from relay.domain.registration import DeathReason
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -23,31 +19,10 @@ PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
 
-class Waiting(Collector):
-    """`relay_registrations{state}`: how many wait for what, as the store said at the scrape.
-
-    A collector of its own, since prometheus_client takes the name for that of `relay_registrations_total` too.
-    """
-
-    def __init__(self) -> None:
-        self._counts = dict.fromkeys((RegistrationState.PENDING, RegistrationState.DELIVERING), 0)
-
-    def set(self, *, pending: int, delivering: int) -> None:
-        """Take in what the store has just said."""
-        self._counts = {RegistrationState.PENDING: pending, RegistrationState.DELIVERING: delivering}
-
-    def describe(self) -> list[Metric]:
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily("relay_registrations", "Registrations that wait, by what for.", labels=["state"])
-        for state, count in self._counts.items():
-            family.add_metric([state], count)
-        yield family
-
-
 WAITING = Waiting()
 REGISTRY.register(WAITING)
+BY_ACCOUNT = ByAccount()
+REGISTRY.register(BY_ACCOUNT)
 
 _NETWORK_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 8, 15)
 _LAG_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600)
@@ -56,32 +31,22 @@ _LIFE_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 43_20
 REGISTRATIONS_TOTAL = Counter(
     "relay_registrations_total", "Registrations asked for, by what became of the wish.", ["outcome"], registry=REGISTRY
 )
-UPSTREAM_REQUESTS = Counter(
-    "relay_upstream_requests_total",
-    "Polls, by account and what the answer meant.",
-    ["account", "outcome"],
-    registry=REGISTRY,
-)
-UPSTREAM_THROTTLED = Counter(
-    "relay_upstream_throttled_total",
-    "Refusals for rate, by account and the HTTP status they came with.",
-    ["account", "shape"],
-    registry=REGISTRY,
-)
 UPSTREAM_DURATION = Histogram(
     "relay_upstream_request_duration_seconds",
     "Time from a poll's send to its answer.",
     buckets=_NETWORK_S,
     registry=REGISTRY,
 )
-BUDGET_LIMIT = Gauge(
-    "relay_upstream_budget_limit", "Calls that the relay may make in one window.", ["account"], registry=REGISTRY
-)
-BUDGET_IN_USE = Gauge(
-    "relay_upstream_budget_in_use", "Slots of the window held at the last turn.", ["account"], registry=REGISTRY
+UPSTREAM_OVERSPENT = Counter(
+    "relay_upstream_overspent_total",
+    "Polls sent although the window was full by our own count: never, or a refusal for rate may be of our own making.",
+    registry=REGISTRY,
 )
 GATE_WAIT = Histogram(
-    "relay_upstream_gate_wait_seconds", "Time for which a poll waited for its slot.", buckets=_LAG_S, registry=REGISTRY
+    "relay_upstream_gate_wait_seconds",
+    "Time for which a poll that was due waited for its slot and for the account's gate.",
+    buckets=_LAG_S,
+    registry=REGISTRY,
 )
 POLLS_PER_TASK = Histogram(
     "relay_polls_per_task",
@@ -131,12 +96,6 @@ DESTINATIONS_REFUSED = Counter(
     ["verdict"],
     registry=REGISTRY,
 )
-OLDEST_DUE = Gauge(
-    "relay_oldest_due_seconds",
-    "How long the most overdue lane has been waiting for a worker, by its kind.",
-    ["kind"],
-    registry=REGISTRY,
-)
 LEASE_RECLAIMS = Counter(
     "relay_lease_reclaims_total", "Lanes taken over from a holder that did not hand them back.", registry=REGISTRY
 )
@@ -144,7 +103,9 @@ FENCED_COMMITS = Counter(
     "relay_fenced_commits_total", "Writes refused because the lane had another holder by then.", registry=REGISTRY
 )
 STORE_ERRORS = Counter("relay_store_errors_total", "Calls of the store that failed.", registry=REGISTRY)
-EVENT_LOOP_LAG = Gauge("relay_event_loop_lag_seconds", "How late the event loop ran its last timer.", registry=REGISTRY)
+EVENT_LOOP_LAG = Gauge(
+    "relay_event_loop_lag_seconds", "How late the event loop ran a timer, at worst in the last 30 s.", registry=REGISTRY
+)
 LANES = Gauge("relay_lanes", "Lanes that this process holds, by kind.", ["kind"], registry=REGISTRY)
 ACCOUNTS_PAUSED = Gauge(
     "relay_accounts_paused", "Accounts held by this process whose every call is refused.", registry=REGISTRY
@@ -152,38 +113,14 @@ ACCOUNTS_PAUSED = Gauge(
 BUILD_INFO = Info("relay_build", "The version that runs.", registry=REGISTRY)
 BUILD_INFO.info({"version": __version__})
 
-MAX_ACCOUNT_LABELS = 100
-OTHER_ACCOUNTS = "other"
-_labelled: set[str] = set()
-
-
-def account_label(account: str) -> str:
-    """Return the account's label: its name for the first hundred that this process sees, `other` for the rest."""
-    if account in _labelled:
-        return account
-    if len(_labelled) >= MAX_ACCOUNT_LABELS:
-        return OTHER_ACCOUNTS
-    _labelled.add(account)
-    return account
-
-
-def prepare_account(account: str) -> None:
-    """Make the account's series exist before its first poll, so that a rate sees the step from zero."""
-    label = account_label(account)
-    for kind in AnswerKind:
-        UPSTREAM_REQUESTS.labels(label, kind)
-    for shape in ThrottleShape:
-        UPSTREAM_THROTTLED.labels(label, shape)
-
-
 for _outcome in ("created", "existing", "refused", "unavailable"):
     REGISTRATIONS_TOTAL.labels(_outcome)
 for _attempt in Outcome:
-    DELIVERY_ATTEMPTS.labels(_attempt)
+    if _attempt is not Outcome.BUSY:
+        DELIVERY_ATTEMPTS.labels(_attempt)
 for _reason in DeathReason:
     DELIVERIES_DEAD.labels(_reason)
 for _verdict in set(Verdict) - {Verdict.ALLOWED}:
     DESTINATIONS_REFUSED.labels(_verdict)
-for _kind in ("poll", "delivery"):
-    OLDEST_DUE.labels(_kind)
+for _kind in KINDS:
     LANES.labels(_kind)

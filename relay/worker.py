@@ -77,8 +77,8 @@ class _Queue(ArqWorker):
                     if self.tasks:
                         self.woken.set()  # there may be more than one reading holds
                         await asyncio.sleep(AGAIN_S)
-            except (RedisError, OSError, StoreUnavailableError):
-                metrics.STORE_ERRORS.inc()
+            except (RedisError, OSError, StoreUnavailableError) as error:
+                _count(error)
                 await asyncio.sleep(RETRY_S)
 
     async def want_worker(self, lane: LaneName) -> None:
@@ -114,7 +114,7 @@ class Worker:
         """Work until `stop` is set; then hand every lane back. Returns when that is done."""
         duties = [
             asyncio.create_task(duty)
-            for duty in (self._queue.main(), self._for_ever(self._listen), self._for_ever(self._sweep), _watch_loop())
+            for duty in (self._queue.main(), self._for_ever(self._listen), self._for_ever(self._sweep))
         ]
         try:
             await stop.wait()
@@ -135,7 +135,7 @@ class Worker:
         crash.reached(Point.LANE_TAKEN, str(name))
         lane: PollLane | DeliveryLane
         if name.kind is LaneKind.POLL:
-            metrics.prepare_account(name.account)
+            metrics.BY_ACCOUNT.know(name.account)
             lane = PollLane(self._relay, fence, await self._relay.account(name.account))
         else:
             lane = DeliveryLane(self._relay, fence)
@@ -179,8 +179,7 @@ class Worker:
         """Put back what fell out of arq's queue: lanes that want a holder and have none."""
         while True:
             await self._take_census()
-            due, oldest_s = await self._relay.lanes.due()
-            _observe_due(due, oldest_s)
+            due = await self._relay.lanes.due()
             for name in due:
                 if name not in self._lanes:
                     await self._queue.want_worker(name)
@@ -203,7 +202,7 @@ class Worker:
             try:
                 await duty()
             except (RedisError, OSError, StoreUnavailableError) as error:
-                metrics.STORE_ERRORS.inc()
+                _count(error)
                 if time.monotonic() - told_at > TELL_S:
                     told_at = time.monotonic()
                     logger.warning("store_unreachable", duty=duty.__name__, error=type(error).__name__)
@@ -222,16 +221,7 @@ class Worker:
         await asyncio.gather(*self._running, return_exceptions=True)
 
 
-def _observe_due(due: list[LaneName], oldest_s: float) -> None:
-    for kind in LaneKind:
-        waiting = [name for name in due if name.kind is kind]
-        metrics.OLDEST_DUE.labels(kind).set(oldest_s if waiting else 0.0)
-
-
-async def _watch_loop() -> None:
-    """Measure how late the event loop runs its timers."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due_at = loop.time() + 1.0
-        await asyncio.sleep(1.0)
-        metrics.EVENT_LOOP_LAG.set(max(0.0, loop.time() - due_at))
+def _count(error: Exception) -> None:
+    """Count a failed call on arq's own connections: the store counts its own."""
+    if not isinstance(error, StoreUnavailableError):
+        metrics.STORE_ERRORS.inc()

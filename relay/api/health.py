@@ -10,7 +10,7 @@ from relay import metrics
 from relay.api.state import AppRequest
 from relay.context import Relay
 from relay.domain.errors import StoreUnavailableError
-from relay.store.counts import counts
+from relay.store.counts import waiting
 from relay.store.opening import weaknesses
 
 
@@ -44,10 +44,11 @@ async def measure(request: AppRequest) -> Response:
 
 async def _count_waiting(relay: Relay) -> None:
     try:
-        pending, due = await counts(relay.store)
+        found = await waiting(relay.store)
     except StoreUnavailableError:
-        return
-    metrics.WAITING.set(pending=pending, delivering=due)
+        metrics.WAITING.unknown()
+    else:
+        metrics.WAITING.told(found.registrations, found.oldest_due_s)
 
 
 ROUTES = [Route("/healthz", live), Route("/readyz", ready), Route("/metrics", measure)]

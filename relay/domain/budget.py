@@ -77,7 +77,9 @@ class Window:
         self._ends: deque[float] = deque()
 
     def change(self, limit: Limit) -> None:
-        """Keep to another limit from the next call on."""
+        """Keep to another limit from the next call on; over a longer window what was answered weighs longer."""
+        longer_s = max(0.0, limit.window_s - self._limit.window_s)
+        self._ends = deque(end + longer_s for end in self._ends)
         self._limit = limit
 
     def sent(self) -> None:
@@ -102,3 +104,17 @@ class Window:
     def in_use(self) -> int:
         """Slots held at the last look."""
         return self._in_flight + len(self._ends)
+
+
+class Tally:
+    """Counts the calls sent in the last window: a second opinion on what grants them, which it knows nothing of."""
+
+    def __init__(self) -> None:
+        self._sent_at: deque[float] = deque()
+
+    def admits(self, limit: Limit, now: float) -> bool:
+        """Hear of a call sent now, and return whether the limit has room for it."""
+        while self._sent_at and self._sent_at[0] <= now - limit.window_s:
+            self._sent_at.popleft()
+        self._sent_at.append(now)
+        return len(self._sent_at) <= limit.calls

@@ -118,9 +118,8 @@ class PollLane:
         received = self._loop.time()
         for at_ms, till_ms, count in grants.slots:
             self._polls.slots.grant(received + at_ms / 1000, till_ms, count)
-        label = metrics.account_label(self.fence.lane.account)
-        metrics.BUDGET_LIMIT.labels(label).set(self._polls.slots.limit.calls)
-        metrics.BUDGET_IN_USE.labels(label).set(min(grants.in_use, self._polls.slots.limit.calls))
+        calls = self._polls.slots.limit.calls
+        metrics.BY_ACCOUNT.budget(self.fence.lane.account, limit=calls, in_use=min(grants.in_use, calls))
         return grants
 
     def _told(self, now: float, *, want: int) -> TurnRequest:

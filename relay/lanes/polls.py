@@ -11,6 +11,7 @@ from relay.context import Relay
 from relay.crash import Point
 from relay.domain.account import Account
 from relay.domain.answer import Answer, AnswerKind
+from relay.domain.budget import Tally
 from relay.domain.errors import FencedError
 from relay.domain.gate import Gate, GateState, after_answer, after_send
 from relay.domain.outage import Outages
@@ -47,8 +48,9 @@ class Polls:
         self._upstream = UpstreamClient(relay.tls, timeout_s=relay.settings.upstream_timeout_s)
         self._gate = Gate()
         self._past_outages = Outages()
+        self._tally = Tally()
         self._under_way: set[asyncio.Task[None]] = set()
-        self._hungry_at: float | None = None
+        self._hungry = metrics.WAITING.hungry_since
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -108,19 +110,19 @@ class Polls:
         await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._upstream.aclose()
         self._close_gate(Gate())
+        self._hungry.pop(self._fence.lane.account, None)
+        metrics.BY_ACCOUNT.handed_back(self._fence.lane.account)
 
     def _held_back(self, now: float, wall: float) -> bool:
-        if self._gate.opens_at(wall) > wall:
-            return True
         if self._pending.picker.ready_at(now=wall) != wall:
-            self._hungry_at = None
+            self._hungry.pop(self._fence.lane.account, None)
             return True
-        self._hungry_at = now if self._hungry_at is None else self._hungry_at
-        return False
+        self._hungry.setdefault(self._fence.lane.account, now)
+        return self._gate.opens_at(wall) > wall
 
     def _sent(self, now: float, wall: float) -> None:
-        metrics.GATE_WAIT.observe(now - (now if self._hungry_at is None else self._hungry_at))
-        self._hungry_at = None
+        metrics.GATE_WAIT.observe(now - self._hungry.pop(self._fence.lane.account, now))
+        metrics.UPSTREAM_OVERSPENT.inc(not self._tally.admits(self.slots.limit, now))
         self._gate = after_send(self._gate, self._relay.gates, now=wall)
 
     async def _poll(self, account: Account, key: str, task: Task, slot: Slot) -> None:

@@ -7,7 +7,7 @@ from relay import crash, log, metrics
 from relay.context import Relay
 from relay.crash import Point
 from relay.domain import message, signature
-from relay.domain.delivery import Outcome
+from relay.domain.delivery import Outcome, Reply
 from relay.domain.registration import DeathReason, Registration, RegistrationState, after_attempt, after_task
 from relay.store import keys
 from relay.store.write import Fence, Write
@@ -54,6 +54,7 @@ async def _attempt(relay: Relay, fence: Fence, registration: Registration, body:
     )
     reply = await relay.callbacks.post(registration.callback_url, body, headers, now=time.time())
     crash.reached(Point.DELIVERY_POSTED, registration.id, registration.task_name.request_id)
+    _count(reply)
     now = time.time()
     decided = after_attempt(
         registration,
@@ -68,16 +69,21 @@ async def _attempt(relay: Relay, fence: Fence, registration: Registration, body:
         write.blob(keys.body(decided.id), body, kept=False)
     conflict = await relay.store.commit(write)
     crash.reached(Point.DELIVERY_COMMITTED, registration.id, registration.task_name.request_id)
-    metrics.DELIVERY_ATTEMPTS.labels(reply.outcome).inc()
-    metrics.DELIVERY_DURATION.observe(reply.duration_s)
-    if reply.verdict is not None:
-        metrics.DESTINATIONS_REFUSED.labels(reply.verdict).inc()
     if conflict is None:
         _observe(decided, now)
     if reply.outcome is not Outcome.DELIVERED:
         logger.info("attempt_failed", registration=registration.id, outcome=reply.outcome, status=reply.status_code,
                     attempts=len(decided.attempts), detail=reply.detail, verdict=reply.verdict)  # fmt: skip
     return decided
+
+
+def _count(reply: Reply) -> None:
+    """Count the attempt whether or not it can be written down: the receiver has seen it."""
+    if reply.outcome is not Outcome.BUSY:
+        metrics.DELIVERY_ATTEMPTS.labels(reply.outcome).inc()
+        metrics.DELIVERY_DURATION.observe(reply.duration_s)
+    if reply.verdict is not None:
+        metrics.DESTINATIONS_REFUSED.labels(reply.verdict).inc()
 
 
 def _observe(registration: Registration, now: float) -> None:

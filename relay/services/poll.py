@@ -13,6 +13,9 @@ from relay.store import keys
 from relay.store.write import Fence, Write
 
 TRIES = 20
+BROKEN_OFF = Answer(
+    AnswerKind.TIMEOUT
+)  # the lane ended before the answer came: the upstream has counted the call all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +28,12 @@ class Asker:
 
 async def ask(asker: Asker, task: Task) -> Answer:
     """Ask the upstream once; count and time it."""
-    started = time.monotonic()
-    answer = await asker.upstream.ask(asker.account, task.name)
-    label = metrics.account_label(asker.account.name)
-    metrics.UPSTREAM_DURATION.observe(time.monotonic() - started)
-    metrics.UPSTREAM_REQUESTS.labels(label, answer.kind).inc()
-    if answer.shape is not None:
-        metrics.UPSTREAM_THROTTLED.labels(label, answer.shape).inc()
+    started, answer = time.monotonic(), BROKEN_OFF
+    try:
+        answer = await asker.upstream.ask(asker.account, task.name)
+    finally:
+        metrics.UPSTREAM_DURATION.observe(time.monotonic() - started)
+        metrics.BY_ACCOUNT.answered(asker.account.name, answer.kind, answer.shape)
     return answer
 
 
@@ -69,7 +71,8 @@ def _observe(task: Task, decided: Task, now: float) -> None:
     if not decided.settled or task.settled:
         return
     metrics.POLLS_PER_TASK.observe(decided.looks.polls)
-    metrics.DETECTION_LAG.observe(now - (task.looks.last_at or task.registered_at))
+    if decided.state is TaskState.FINAL:
+        metrics.DETECTION_LAG.observe(now - (task.looks.last_at or task.registered_at))
     metrics.REGISTRATION_TO_FINAL.observe(now - task.registered_at)
 
 

@@ -1,17 +1,57 @@
-"""Counts: how much waits, read from the store when somebody asks."""
+"""Counts: how much waits and since when, read from the store when somebody asks."""
 
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from relay.domain.registration import RegistrationState
 from relay.store import keys
 from relay.store.keys import LaneKind, LaneName
 from relay.store.store import Store
 
+AT_ONCE = 500  # lanes; so that nothing else waits long
 
-async def counts(store: Store) -> tuple[int, int]:
-    """Return how many tasks are pending and how many deliveries are due some time, over all accounts."""
-    lanes = [LaneName.parse(lane.decode()) for lane in await store.ask("ZRANGE", keys.LANES, 0, -1)]
-    pending = due = 0
-    for lane in lanes:
-        if lane.kind is LaneKind.POLL:
-            pending += await store.ask("ZCARD", keys.pending(lane.account))
-        else:
-            due += await store.ask("ZCARD", keys.due(lane.account))
-    return pending, due
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many registrations are in a state, and how long (seconds) the oldest of each kind has been due."""
+
+    registrations: dict[str, int]
+    oldest_due_s: dict[str, float]
+
+
+async def waiting(store: Store) -> Waiting:
+    """Count over all accounts.
+
+    A poll is due here when nobody holds its lane, since the lane wants a holder; that of a lane which is held, its
+    holder knows. A delivery is due when its time has come and nobody has claimed it.
+    """
+    seconds, micros = await store.ask("TIME")
+    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    found = await store.ask("ZRANGE", keys.LANES, 0, -1, "WITHSCORES")
+    lanes = [(LaneName.parse(lane.decode()), float(score)) for lane, score in zip(found[::2], found[1::2], strict=True)]
+    polls = [(lane.account, wanted_ms) for lane, wanted_ms in lanes if lane.kind is LaneKind.POLL]
+    due = [keys.due(lane.account) for lane, _ in lanes if lane.kind is LaneKind.DELIVERY]
+    pending = await _each(store, [("ZCARD", keys.pending(account)) for account, _ in polls])
+    delivering = await _each(store, [("ZCARD", key) for key in due])
+    firsts = await _each(store, [("ZRANGE", key, 0, 0, "WITHSCORES") for key in due])
+    return Waiting(
+        {RegistrationState.PENDING: sum(pending), RegistrationState.DELIVERING: sum(delivering)},
+        {
+            LaneKind.POLL: _age_s(now_ms, (wanted_ms for _, wanted_ms in polls)),
+            LaneKind.DELIVERY: _age_s(now_ms, (float(first[1]) for first in firsts if first)),
+        },
+    )
+
+
+async def _each(store: Store, commands: list[tuple[Any, ...]]) -> list[Any]:
+    """Return the answers, a few hundred questions at a time."""
+    answers: list[Any] = []
+    for first in range(0, len(commands), AT_ONCE):
+        answers += await asyncio.gather(*(store.ask(*command) for command in commands[first : first + AT_ONCE]))
+    return answers
+
+
+def _age_s(now_ms: int, due_ms: Iterable[float]) -> float:
+    return max(0.0, now_ms - min(due_ms, default=now_ms)) / 1000

@@ -166,12 +166,10 @@ class LaneStore:
             if value is not None
         ]
 
-    async def due(self) -> tuple[list[LaneName], float]:
-        """Return lanes that want a holder now, and how long (seconds) the first of them has been waiting."""
-        now_ms = await self._now_ms()
-        found = await self._store.ask("ZRANGE", keys.LANES, "-inf", now_ms, "BYSCORE", "LIMIT", 0, PAGE, "WITHSCORES")
-        lanes = [LaneName.parse(lane.decode()) for lane in found[::2]]
-        return lanes, (now_ms - float(found[1])) / 1000 if found else 0.0
+    async def due(self) -> list[LaneName]:
+        """Return lanes that want a holder now, the one that has waited longest first."""
+        found = await self._store.ask("ZRANGE", keys.LANES, "-inf", await self._now_ms(), "BYSCORE", "LIMIT", 0, PAGE)
+        return [LaneName.parse(lane.decode()) for lane in found]
 
     async def next_due_s(self) -> float | None:
         """Return in how many seconds the first lane will want a holder, or None when there is no lane."""

@@ -67,7 +67,7 @@ class Link:
                 finally:
                     await self._pool.release(connection)
         except (RedisError, OSError, TimeoutError) as error:
-            metrics.STORE_ERRORS.inc()
+            metrics.STORE_ERRORS.inc(len(batch) + len(self._asked))
             self._fail_all(batch, f"the store did not answer: {type(error).__name__}")
         except BaseException:
             self._fail_all(batch, "the connection was closed")

@@ -237,7 +237,7 @@ async def test_a_lane_handed_back_with_work_is_to_be_had_at_once(
     await store.commit(write)
     reclaims = counted("relay_lease_reclaims_total")
     await lanes.release(fence)
-    assert (await others.due())[0] == [POLLS]
+    assert await others.due() == [POLLS]
     assert await others.acquire(POLLS) is not None
     assert counted("relay_lease_reclaims_total") == reclaims
 
@@ -257,7 +257,7 @@ async def test_a_delivery_lane_handed_back_early_is_wanted_when_its_first_delive
 ) -> None:
     await due_registration(store, delay_s=60.0)
     await lanes.release(await acquired(lanes, DELIVERIES))
-    assert (await lanes.due())[0] == []
+    assert await lanes.due() == []
     assert 50_000 < await in_ms(store, keys.LANES, str(DELIVERIES)) <= 60_000
     assert 50 < (await lanes.next_due_s() or 0) <= 60
 
@@ -266,7 +266,7 @@ async def test_what_becomes_due_earlier_calls_the_lane_back(store: Store, lanes:
     await due_registration(store, delay_s=60.0)
     await lanes.release(await acquired(lanes, DELIVERIES))
     await due_registration(store, delay_s=0.0, client="bob")
-    assert (await lanes.due())[0] == [DELIVERIES]
+    assert await lanes.due() == [DELIVERIES]
 
 
 async def test_workers_share_the_lanes_evenly_and_one_that_leaves_counts_no_more(

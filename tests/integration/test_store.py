@@ -14,7 +14,7 @@ from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.registration import Attempt, DeathReason, Registration, RegistrationState, registration_id
 from relay.domain.task import Looks, Task, TaskName, TaskState
 from relay.store import keys
-from relay.store.counts import counts
+from relay.store.counts import waiting
 from relay.store.opening import connection_pool, weaknesses
 from relay.store.store import Store
 from relay.store.write import RETENTION_MS, Write
@@ -89,7 +89,7 @@ async def test_only_what_is_settled_has_a_time_to_live(store: Store) -> None:
 async def test_the_store_counts_what_waits(store: Store) -> None:
     due = replace(a_registration(), id="reg_00b", state=RegistrationState.DELIVERING, due_at=NOW)
     await saved(store, a_task(), a_registration(), due)
-    assert await counts(store) == (1, 1)
+    assert (await waiting(store)).registrations == {"pending": 1, "delivering": 1}
 
 
 async def test_every_caller_gets_its_own_answer_over_one_connection(store: Store, valkey: Valkey) -> None:

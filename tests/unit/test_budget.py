@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.domain.budget import Limit, Window, effective_limit, named_limit
+from relay.domain.budget import Limit, Tally, Window, effective_limit, named_limit
 
 DOCUMENTED = Limit(25, 5.0)
 
@@ -104,3 +104,17 @@ def test_a_larger_limit_is_free_at_once() -> None:
     window.sent()
     window.change(Limit(2, 5.0))
     assert window.free_at(1.0) == 1.0
+
+
+def test_what_was_answered_weighs_longer_once_the_window_is_longer() -> None:
+    window = Window(Limit(2, 5.0))
+    for _ in range(2):
+        window.sent()
+        window.answered(0.0)
+    window.change(Limit(2, 10.0))
+    assert window.free_at(5.0) == 10.0
+
+
+def test_a_tally_sees_the_call_that_is_one_too_many_and_forgets_those_a_window_old() -> None:
+    tally, limit = Tally(), Limit(2, 5.0)
+    assert [tally.admits(limit, at) for at in (0.0, 1.0, 4.9, 6.1, 6.2)] == [True, True, False, True, False]
