@@ -30,7 +30,7 @@ class GatePolicy:
     """
 
     refusals: int = 5
-    probe_s: float = 10.0
+    probe_s: float = 60.0
     errors: int = 3
     backoff_s: float = 0.5
     max_backoff_s: float = 4.0
