@@ -17,6 +17,7 @@ _COMMANDS = {
     "demo": "relay.cli.demo.command",
     "doctor": "relay.cli.doctor.command",
     "simulate": "relay.cli.simulate",
+    "completion": "relay.cli.completion",
 }
 
 
