@@ -22,6 +22,7 @@ from relay.domain.task import AnswerPolicy
 from relay.settings import Settings
 from relay.store.accounts import AccountStore
 from relay.store.clients import ClientStore
+from relay.store.index import Index
 from relay.store.lanes import LaneStore
 from relay.store.opening import connection_pool, weaknesses
 from relay.store.store import Store
@@ -39,6 +40,7 @@ class Relay:
 
     settings: Settings
     store: Store
+    index: Index
     lanes: LaneStore
     accounts: AccountStore
     clients: ClientStore
@@ -98,6 +100,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
         yield Relay(
             settings=settings,
             store=store,
+            index=Index(store),
             lanes=LaneStore(store, holder),
             accounts=AccountStore(store, Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))),
             clients=ClientStore(store),

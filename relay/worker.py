@@ -23,6 +23,7 @@ from relay.crash import Point
 from relay.domain.errors import StoreUnavailableError
 from relay.lanes.delivery_lane import DeliveryLane
 from relay.lanes.poll_lane import PollLane
+from relay.services.tidy import tidy
 from relay.store import keys
 from relay.store.keys import LaneKind, LaneName
 from relay.store.opening import connection_pool
@@ -30,6 +31,7 @@ from relay.store.opening import connection_pool
 ASK_S = 1.0  # how often arq's queue is read when nothing wakes the worker
 AGAIN_S = 0.005
 SWEEP_S = 3.0
+TIDY_S = 60.0
 ALIVE_S = 10.0
 STOP_S = 5.0
 RETRY_S = 0.5
@@ -112,10 +114,8 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then hand every lane back. Returns when that is done."""
-        duties = [
-            asyncio.create_task(duty)
-            for duty in (self._queue.main(), self._for_ever(self._listen), self._for_ever(self._sweep))
-        ]
+        lasting = (self._for_ever(duty) for duty in (self._listen, self._sweep, self._tidy))
+        duties = [asyncio.create_task(duty) for duty in (self._queue.main(), *lasting)]
         try:
             await stop.wait()
         finally:
@@ -187,6 +187,11 @@ class Worker:
                 self._queue.woken.set()
             next_due_s = await self._relay.lanes.next_due_s()
             await asyncio.sleep(SWEEP_S if next_due_s is None else min(SWEEP_S, max(0.2, next_due_s + 0.05)))
+
+    async def _tidy(self) -> None:
+        while True:
+            await tidy(self._relay.index)
+            await asyncio.sleep(TIDY_S)
 
     async def _take_census(self) -> None:
         """Learn this worker's fair share, and hand back lanes above it."""

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from relay.api import accounts, clients, health, registrations
+from relay.api import accounts, clients, health, listing, registering, registrations
 from relay.api.auth import RateLimitFields
 from relay.api.credentials import Keys
 from relay.api.ledger import Ledger
@@ -19,8 +19,12 @@ from relay.context import Relay
 from relay.domain.errors import RelayError
 
 ROUTES = [
-    Route("/v1/registrations", registrations.create, methods=["POST"]),
+    Route("/v1/registrations", registering.create, methods=["POST"]),
+    Route("/v1/registrations", listing.read_page, methods=["GET"]),
+    Route("/v1/registrations/batch", registering.create_many, methods=["POST"]),
     Route("/v1/registrations/{id}", registrations.read, methods=["GET"]),
+    Route("/v1/registrations/{id}", registrations.remove, methods=["DELETE"]),
+    Route("/v1/registrations/{id}/redeliver", registrations.deliver_again, methods=["POST"]),
     Route("/v1/clients", clients.list_all, methods=["GET"]),
     Route("/v1/accounts/{name}", accounts.read, methods=["GET"]),
     Route("/v1/accounts/{name}", accounts.write, methods=["PUT"]),

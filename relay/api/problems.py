@@ -15,29 +15,36 @@ logger = log.get(__name__)
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def problem(status: int, code: str, detail: str, **more: Any) -> Response:
-    """Return a problem document; `code` is stable, `detail` is for people."""
-    document = {
-        "type": "about:blank",
-        "title": code.replace("_", " "),
-        "status": status,
-        "code": code,
-        "detail": detail,
-    }
-    return Response(orjson.dumps(document | more), status, media_type="application/problem+json")
+def problem(status: int, code: str, detail: str) -> Response:
+    """Answer with a problem document; `code` is stable, `detail` is for people."""
+    return _answer(_document(status, code, detail))
+
+
+def problem_of(error: RelayError) -> dict[str, Any]:
+    """Return the problem document of an expected error."""
+    document = _document(error.status, error.code, str(error))
+    if errors := getattr(error, "errors", ()):
+        document["errors"] = [{"pointer": one.pointer, "detail": one.detail} for one in errors]
+    if isinstance(error, QuotaExceededError):
+        document["violated-policies"] = [error.policy]
+    if isinstance(error, DestinationRefusedError):
+        document["verdict"] = error.verdict
+    return document
+
+
+def _document(status: int, code: str, detail: str) -> dict[str, Any]:
+    title = code.replace("_", " ")
+    return {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
+
+
+def _answer(document: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(document), document["status"], media_type="application/problem+json")
 
 
 def on_relay_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, RelayError):
         raise error
-    more: dict[str, Any] = {}
-    if errors := getattr(error, "errors", ()):
-        more["errors"] = [{"pointer": one.pointer, "detail": one.detail} for one in errors]
-    if isinstance(error, QuotaExceededError):
-        more["violated-policies"] = [error.policy]
-    if isinstance(error, DestinationRefusedError):
-        more["verdict"] = error.verdict
-    response = problem(error.status, error.code, str(error), **more)
+    response = _answer(problem_of(error))
     if error.retry_after_s is not None:
         response.headers["retry-after"] = str(error.retry_after_s)
     if error.status == 401:

@@ -132,6 +132,13 @@ class IllegalMoveError(RelayError):
         self.move = move
 
 
+class RedeliveriesSpentError(RelayError):
+    """The registration has been redelivered as often as one can be."""
+
+    code = "redeliveries_spent"
+    status = 409
+
+
 class SettingError(RelayError):
     """A setting is wrong; the message names it, gives the reason, and never its value when it is a secret."""
 

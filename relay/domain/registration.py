@@ -10,12 +10,14 @@ from hashlib import sha256
 from zlib import crc32
 
 from relay.domain.delivery import Outcome, Reply, RetryPolicy, next_attempt_at
-from relay.domain.errors import IllegalMoveError
+from relay.domain.errors import IllegalMoveError, RedeliveriesSpentError
 from relay.domain.operations import TaskOutcome
 from relay.domain.task import Task, TaskName
 
 SHARDS = 64
 BUSY_S = 0.5
+MAX_REDELIVERIES = 20  # every one may add eleven attempts to the record
+_PREFIX = "reg_"
 _ID = re.compile(r"reg_[0-9a-f]{2}[0-9a-f]{32}")
 
 
@@ -86,6 +88,14 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Redelivery:
+    """A client's wish to be called back again: when, and how many attempts had been made by then."""
+
+    at: float
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
     """A registration's record. `metadata` is JSON text, times are Unix seconds.
 
@@ -107,8 +117,15 @@ class Registration:
     due_at: float | None = None
     delivered_at: float | None = None
     death: DeathReason | None = None
+    cancelled_at: float | None = None
     attempts: tuple[Attempt, ...] = ()
+    redeliveries: tuple[Redelivery, ...] = ()
     version: int = 0
+
+    @property
+    def tries(self) -> int:
+        """How many attempts count towards the schedule: those since it was last redelivered."""
+        return len(self.attempts) - (self.redeliveries[-1].attempts if self.redeliveries else 0)
 
     @property
     def settled(self) -> bool:
@@ -130,12 +147,22 @@ def registration_id(client: str, name: TaskName, callback_url: str) -> str:
     """
     parts = (client, name.account, name.operation, name.request_id, callback_url)
     digest = sha256("\0".join(parts).encode()).hexdigest()
-    return f"reg_{shard_of(name.account):02x}{digest[:32]}"
+    return f"{_PREFIX}{shard_of(name.account):02x}{digest[:32]}"
 
 
 def is_registration_id(text: str) -> bool:
     """Whether the text could be the id of a registration."""
     return _ID.fullmatch(text) is not None
+
+
+def packed(id_: str) -> bytes:
+    """Return a registration's id in 17 bytes: its shard and its digest."""
+    return bytes.fromhex(id_.removeprefix(_PREFIX))
+
+
+def unpacked(member: bytes) -> str:
+    """Return the id that `packed` packed."""
+    return _PREFIX + member.hex()
 
 
 def after_task(registration: Registration, task: Task) -> Registration:
@@ -171,10 +198,31 @@ def after_attempt(
         return replace(_moved(tried, RegistrationMove.ACCEPTED), due_at=None, delivered_at=now)
     if reply.outcome is Outcome.GONE:
         return _dead(tried, DeathReason.GONE)
-    due_at = next_attempt_at(policy, attempts=len(tried.attempts), hint_at=reply.retry_at, now=now, dice=dice)
+    due_at = next_attempt_at(policy, attempts=tried.tries, hint_at=reply.retry_at, now=now, dice=dice)
     if due_at is None:
         return _dead(tried, DeathReason.EXHAUSTED)
     return replace(_moved(tried, RegistrationMove.FAILED), due_at=due_at)
+
+
+def after_cancel(registration: Registration, *, now: float) -> Registration:
+    """Return the registration when its client wants no callback any more. Raises IllegalMoveError once settled."""
+    return replace(_moved(registration, RegistrationMove.CANCELLED), due_at=None, cancelled_at=now)
+
+
+def after_redelivery(registration: Registration, *, now: float) -> Registration:
+    """Return a delivered or dead registration when its client wants its callback again: the schedule starts anew.
+
+    Raises IllegalMoveError when it is neither, RedeliveriesSpentError when it has been redelivered too often.
+    """
+    moved = _moved(registration, RegistrationMove.REDELIVERED)
+    if len(registration.redeliveries) >= MAX_REDELIVERIES:
+        raise RedeliveriesSpentError(
+            f"it has been redelivered {MAX_REDELIVERIES} times, which is as often as it can be"
+        )
+    redelivery = Redelivery(now, len(registration.attempts))
+    return replace(
+        moved, due_at=now, delivered_at=None, death=None, redeliveries=(*registration.redeliveries, redelivery)
+    )
 
 
 def _dead(registration: Registration, reason: DeathReason) -> Registration:

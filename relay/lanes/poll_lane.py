@@ -158,9 +158,10 @@ class PollLane:
         self._pending.weigh_anew(now=time.time())
         self._pending.change = grants.change
         self._behind = len(grants.changed) == PAGE
-        if tasks:
+        pending = any(task.state is TaskState.PENDING for task in tasks)
+        if pending:
             self._polls.welcome()
-        if self._behind or (tasks and self._polls.slots.ready_at(self._loop.time()) is None):
+        if self._behind or (pending and self._polls.slots.ready_at(self._loop.time()) is None):
             self._next_turn_at = self._loop.time()
 
     async def _recall(self) -> None:

@@ -65,8 +65,6 @@ async def _attempt(relay: Relay, fence: Fence, registration: Registration, body:
     )
     write = Write(fence)
     write.registration(decided, now=now)
-    if decided.settled:
-        write.blob(keys.body(decided.id), body, kept=False)
     conflict = await relay.store.commit(write)
     crash.reached(Point.DELIVERY_COMMITTED, registration.id, registration.task_name.request_id)
     if conflict is None:

@@ -8,6 +8,7 @@ from relay.clients.upstream import UpstreamClient
 from relay.context import Relay
 from relay.domain.account import Account
 from relay.domain.answer import Answer, AnswerKind
+from relay.domain.registration import RegistrationState, after_task
 from relay.domain.task import Task, TaskState, after_poll
 from relay.store import keys
 from relay.store.write import Fence, Write
@@ -48,7 +49,7 @@ async def settle(
     for _ in range(TRIES):
         decided = after_poll(task, answer, relay.answers, now=now, answered_at=answered_at)
         moved = decided.state is not task.state or decided.errored_at != task.errored_at
-        conflict = await relay.store.commit(_deciding(fence, decided, answer)) if moved else None
+        conflict = await relay.store.commit(await _deciding(relay, fence, decided, answer)) if moved else None
         if conflict is None:
             _observe(task, decided, now)
             return replace(decided, version=decided.version + 1) if moved else decided
@@ -59,9 +60,11 @@ async def settle(
     return task
 
 
-def _deciding(fence: Fence, decided: Task, answer: Answer) -> Write:
+async def _deciding(relay: Relay, fence: Fence, decided: Task, answer: Answer) -> Write:
     write = Write(fence)
-    write.task(decided)
+    found = await relay.store.registrations(decided.waiters) if decided.settled else []
+    waiting = [registration for registration in found if registration.state is RegistrationState.PENDING]
+    write.task(decided, waiting=[after_task(registration, decided) for registration in waiting])
     if answer.task_status is not None:
         write.blob(keys.status(decided.name), answer.task_status, kept=not decided.settled)
     return write

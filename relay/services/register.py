@@ -3,11 +3,13 @@
 from relay import crash, log, metrics
 from relay.context import Relay
 from relay.crash import Point
+from relay.domain import message
 from relay.domain.destination import Verdict, parse
 from relay.domain.draft import Draft
 from relay.domain.errors import DestinationRefusedError, FieldError, InvalidRequestError, StoreUnavailableError
-from relay.domain.registration import Registration, registration_id
+from relay.domain.registration import Registration, after_task, registration_id
 from relay.domain.task import Task, TaskName, after_join
+from relay.store import keys
 from relay.store.write import Write
 
 TRIES = 50
@@ -21,17 +23,21 @@ async def register(relay: Relay, client: str, draft: Draft, *, now: float) -> tu
     When it returns, one script has written all of it. Raises InvalidRequestError, DestinationRefusedError,
     StoreUnavailableError; then nothing was promised.
     """
-    registration = await _drafted(relay, client, draft, now)
+    drafted = await _drafted(relay, client, draft, now)
     task: Task | None = None
     for _ in range(TRIES):
-        conflict = await relay.store.commit(_joining(registration, task, now))
+        if task is not None and task.settled:
+            registration, write = await _called_back(relay, drafted, task, now)
+        else:
+            registration, write = drafted, _joining(drafted, task, now)
+        conflict = await relay.store.commit(write)
         if conflict is None:
             crash.reached(Point.REGISTERED, registration.id, draft.request_id)
             return registration, True
-        existing = conflict.registration(registration.id)
+        existing = conflict.registration(drafted.id)
         if existing is not None:
             return existing, False
-        task = conflict.task(registration.task_name)
+        task = conflict.task(drafted.task_name)
     raise StoreUnavailableError("too many registrations for one task at once")
 
 
@@ -57,26 +63,31 @@ async def _drafted(relay: Relay, client: str, draft: Draft, now: float) -> Regis
     )
 
 
+async def _called_back(relay: Relay, drafted: Registration, task: Task, now: float) -> tuple[Registration, Write]:
+    """Make it due at once, with what its task has come to: no poll is spent on it."""
+    due = after_task(drafted, task)
+    write = Write()
+    write.blob(keys.body(due.id), message.body(due, await relay.store.task_status(task.name)), kept=True)
+    write.registration(due, now=now)
+    return due, write
+
+
 def _joining(registration: Registration, task: Task | None, now: float) -> Write:
-    """Save the registration where its task's state puts it: with the waiters, or due at once."""
+    """Save the registration with the waiters of its task, which is made if there is none."""
     write = Write()
     write.registration(registration, now=now)
-    if task is not None and task.settled:
-        write.due(registration.task_name.account, registration.id, delay_s=0.0)
-    elif task is not None:
-        joined = after_join(
+    if task is None:
+        waited_for = Task(
+            name=registration.task_name,
+            registered_at=now,
+            deadline_at=registration.deadline_at,
+            waiters=(registration.id,),
+            client=registration.client,
+            submitted_at=registration.submitted_at,
+        )
+    else:
+        waited_for = after_join(
             task, registration.id, deadline_at=registration.deadline_at, submitted_at=registration.submitted_at
         )
-        write.task(joined)
-    else:
-        write.task(
-            Task(
-                name=registration.task_name,
-                registered_at=now,
-                deadline_at=registration.deadline_at,
-                waiters=(registration.id,),
-                client=registration.client,
-                submitted_at=registration.submitted_at,
-            )
-        )
+    write.task(waited_for)
     return write

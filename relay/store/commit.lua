@@ -7,13 +7,22 @@
 --   blob    key            | value, ttl (ms, 0: none)
 --   due     zset           | member, delay (ms from the store's now)
 --   leave   zset           | member
+--   expire  key            | ttl (ms, 0: never)
 --   change  zset, lane     | member                  placed at the lane's next change number
+--   left    zset, lane     | member, ttl (ms)        likewise: the holder hears that it is pending no more
 --   forget  hash           | field
+--   stand   the client's index: a zset for each of five states, and when records end (zset, store ms)
+--                          | which state (1 to 5), packed id, registered at (ms), its bucket, ttl (ms, 0: none)
+--   asked   bucket, set    | packed id, client       so that it is found by its RequestID, and its client's index
 --   wake    lane hash      | lane                    tells its holder (STIR), or that it needs one (WANT)
 -- Returns {'saved'}, {'fenced'}, or {'conflict', current value of each save or ''}.
 
-local KEYS_OF = {save = 1, blob = 1, due = 1, leave = 1, change = 2, forget = 1, wake = 1}
-local ARGS_OF = {save = 3, blob = 2, due = 2, leave = 1, change = 1, forget = 1, wake = 1}
+local KEYS_OF = {
+  save = 1, blob = 1, due = 1, leave = 1, expire = 1, change = 2, left = 2, forget = 1, stand = 6, asked = 2, wake = 1,
+}
+local ARGS_OF = {
+  save = 3, blob = 2, due = 2, leave = 1, expire = 1, change = 1, left = 2, forget = 1, stand = 5, asked = 2, wake = 1,
+}
 
 local function each(operation)
   local key, arg = 3, 4
@@ -54,10 +63,36 @@ local apply = {
   blob = function(key, arg) put(KEYS[key], ARGV[arg], ARGV[arg + 1]) end,
   due = function(key, arg) redis.call('ZADD', KEYS[key], now() + ARGV[arg + 1], ARGV[arg]) end,
   leave = function(key, arg) redis.call('ZREM', KEYS[key], ARGV[arg]) end,
+  expire = function(key, arg)
+    if ARGV[arg] == '0' then redis.call('PERSIST', KEYS[key]) else redis.call('PEXPIRE', KEYS[key], ARGV[arg]) end
+  end,
   change = function(key, arg)
     redis.call('ZADD', KEYS[key], redis.call('HINCRBY', KEYS[key + 1], 'change', 1), ARGV[arg])
   end,
+  left = function(key, arg)
+    redis.call('ZADD', KEYS[key], redis.call('HINCRBY', KEYS[key + 1], 'change', 1), ARGV[arg])
+    redis.call('PEXPIRE', KEYS[key], ARGV[arg + 1])
+  end,
   forget = function(key, arg) redis.call('HDEL', KEYS[key], ARGV[arg]) end,
+  stand = function(key, arg)
+    local id, ends = ARGV[arg + 1], ARGV[arg + 1] .. ARGV[arg + 3]
+    for state = 1, 5 do
+      if state == tonumber(ARGV[arg]) then
+        redis.call('ZADD', KEYS[key + state - 1], ARGV[arg + 2], id)
+      else
+        redis.call('ZREM', KEYS[key + state - 1], id)
+      end
+    end
+    if ARGV[arg + 4] == '0' then
+      redis.call('ZREM', KEYS[key + 5], ends)
+    else
+      redis.call('ZADD', KEYS[key + 5], now() + ARGV[arg + 4], ends)
+    end
+  end,
+  asked = function(key, arg)
+    redis.call('SADD', KEYS[key], ARGV[arg])
+    redis.call('SADD', KEYS[key + 1], ARGV[arg + 1])
+  end,
   wake = function(key, arg)
     if redis.call('HSETNX', KEYS[key], 'stirred', 1) == 0 then return end
     if redis.call('HEXISTS', KEYS[key], 'holder') == 1 then

@@ -1,24 +1,28 @@
 """The names of the store's keys, and nothing else.
 
 Everything of one account stands under the hash tag of its shard, so that the store can be split later.
+What is kept for a client - the index of its registrations - names them packed, in 17 bytes instead of 38.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from zlib import crc32
 
 from relay.domain.operations import Operation
-from relay.domain.registration import shard_of
+from relay.domain.registration import RegistrationState, shard_of
 from relay.domain.task import TaskName
 
 LANES = "relay:lanes"  # zset: lane -> when its lease ends, or when it needs a holder (store ms)
 WORKERS = "relay:workers"  # zset: worker -> until when it is alive (store ms)
 ACCOUNTS = "relay:accounts"  # hash: account -> its settings as JSON, the key encrypted
+INDEXED = "relay:indexed"  # set: the clients that have an index
 STIR = "relay:stir"  # channel: a held lane that has something new
 WANT = "relay:want"  # channel: a lane that wants a holder
 QUEUE = "relay:arq"  # arq's own queue: the lanes that want a worker
 
 _ID_SHARD = slice(4, 6)
+_BUCKETS = 16_384  # a million registrations are some sixty in each, and a set so small is packed
 
 
 class LaneKind(StrEnum):
@@ -95,6 +99,26 @@ def calls(client: str, window: int) -> str:
 
 def used(fingerprint: str) -> str:
     return f"relay:used:{fingerprint}"
+
+
+def left(account: str) -> str:
+    return f"{_tag(account)}:left:{account}"
+
+
+@lru_cache(maxsize=4_096)
+def index(client: str) -> tuple[str, ...]:
+    """Return the client's index: a zset for each state, in the order of RegistrationState, and when records end."""
+    return (*(f"relay:index:{state}:{client}" for state in RegistrationState), f"relay:index:ends:{client}")
+
+
+def bucket(request_id: str) -> str:
+    """Return which of a client's buckets the registrations for this RequestID stand in, among some others."""
+    return f"{crc32(request_id.encode()) % _BUCKETS:04x}"
+
+
+def buckets(client: str) -> str:
+    """Return what the names of the client's buckets begin with."""
+    return f"relay:asked:{client}:"
 
 
 def lane(name: LaneName) -> str:

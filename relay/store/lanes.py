@@ -101,6 +101,7 @@ class LaneStore:
                 keys.LANES,
                 keys.pending(account),
                 keys.looks(account),
+                keys.left(account),
                 *(keys.status(keys.named(account, key)) for key in told.statuses),
             ],
             [
@@ -155,16 +156,7 @@ class LaneStore:
 
     async def tasks(self, account: str, members: list[str]) -> list[Task]:
         """Return those of these tasks that there are, with their looks."""
-        if not members:
-            return []
-        names = [keys.named(account, text) for text in members]
-        values = await self._store.ask("MGET", *(keys.task(name) for name in names))
-        looks = await self._store.ask("HMGET", keys.looks(account), *members)
-        return [
-            records.read_task(name, value, look)
-            for name, value, look in zip(names, values, looks, strict=True)
-            if value is not None
-        ]
+        return list((await self._store.tasks([keys.named(account, text) for text in members])).values())
 
     async def due(self) -> list[LaneName]:
         """Return lanes that want a holder now, the one that has waited longest first."""

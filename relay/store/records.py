@@ -7,7 +7,7 @@ import orjson
 
 from relay.domain.delivery import Outcome
 from relay.domain.operations import Operation, TaskOutcome
-from relay.domain.registration import Attempt, DeathReason, Registration, RegistrationState
+from relay.domain.registration import Attempt, DeathReason, Redelivery, Registration, RegistrationState
 from relay.domain.task import Looks, Task, TaskName, TaskState
 
 
@@ -100,7 +100,9 @@ def write_registration(registration: Registration) -> bytes:
             "due_at": registration.due_at,
             "delivered_at": registration.delivered_at,
             "death": registration.death,
+            "cancelled_at": registration.cancelled_at,
             "attempts": [_lean_attempt(attempt) for attempt in registration.attempts] or None,
+            "redeliveries": [[one.at, one.attempts] for one in registration.redeliveries] or None,
         },
     )
 
@@ -126,7 +128,9 @@ def read_registration(id_: str, value: bytes) -> Registration:
         due_at=fields.get("due_at"),
         delivered_at=fields.get("delivered_at"),
         death=None if death is None else DeathReason(death),
+        cancelled_at=fields.get("cancelled_at"),
         attempts=tuple(_read_attempt(attempt) for attempt in fields.get("attempts", ())),
+        redeliveries=tuple(Redelivery(*one) for one in fields.get("redeliveries", ())),
         version=version,
     )
 

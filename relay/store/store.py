@@ -1,6 +1,8 @@
 """Store: the records, and the one way to write them."""
 
+import asyncio
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from redis.asyncio import ConnectionPool
@@ -78,6 +80,26 @@ class Store:
             return None
         looks = await self.ask("HGET", keys.looks(name.account), keys.member(name))
         return records.read_task(name, value, looks)
+
+    async def tasks(self, names: list[TaskName]) -> dict[TaskName, Task]:
+        """Return those of these tasks that there are, with their looks."""
+        if not names:
+            return {}
+        values = await self.ask("MGET", *(keys.task(name) for name in names))
+        found = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+        accounts = {name.account for name in found}
+        looks = dict(chain.from_iterable(await asyncio.gather(*(self._looks(one, list(found)) for one in accounts))))
+        return {name: records.read_task(name, value, looks[name]) for name, value in found.items()}
+
+    async def _looks(self, account: str, names: list[TaskName]) -> list[tuple[TaskName, bytes | None]]:
+        own = [name for name in names if name.account == account]
+        looks = await self.ask("HMGET", keys.looks(account), *map(keys.member, own))
+        return list(zip(own, looks, strict=True))
+
+    async def task_statuses(self, names: list[TaskName]) -> dict[TaskName, bytes | None]:
+        """Return the last TaskStatus of each of these tasks (JSON bytes), None where none has been seen."""
+        values = await self.ask("MGET", *map(keys.status, names)) if names else []
+        return dict(zip(names, values, strict=True))
 
     async def task_status(self, name: TaskName) -> bytes | None:
         """Return the task's last TaskStatus as the upstream sent it (JSON bytes), if it has been seen."""

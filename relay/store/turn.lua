@@ -2,7 +2,8 @@
 -- store's clock, write what must outlive the holder, and hand over what has changed.
 --
 -- KEYS[1] lane hash   KEYS[2] relay:lanes   KEYS[3] pending (zset, task -> change number)   KEYS[4] looks (hash)
--- KEYS[5...] statuses of tasks that are still pending
+-- KEYS[5] tasks that somebody else has taken out of `pending` (zset, task -> change number)
+-- KEYS[6...] statuses of tasks that are still pending
 -- ARGV[1] lane             ARGV[2] epoch             ARGV[3] lease (ms)
 -- ARGV[4] ms since the holder's last turn, on its own monotonic clock
 -- ARGV[5] the last change number seen                ARGV[6] changes to hand over at most
@@ -113,9 +114,9 @@ redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 -- Of a task that is not pending any more nothing is written: it has its last word, and will be forgotten.
 local function pending(task) return redis.call('ZSCORE', KEYS[3], task) end
-local first_look, looks = 18 + 2 * (#KEYS - 4), {}
-for i = 5, #KEYS do
-  if pending(ARGV[8 + 2 * i]) then redis.call('SET', KEYS[i], ARGV[9 + 2 * i]) end
+local first_look, looks = 18 + 2 * (#KEYS - 5), {}
+for i = 6, #KEYS do
+  if pending(ARGV[6 + 2 * i]) then redis.call('SET', KEYS[i], ARGV[7 + 2 * i]) end
 end
 for i = first_look, #ARGV, 2 do
   if pending(ARGV[i]) then
@@ -127,7 +128,16 @@ if #looks > 0 then redis.call('HSET', KEYS[4], unpack(looks)) end
 
 local changes = {}
 if stirred or ARGV[16] == '1' then
-  changes = redis.call('ZRANGE', KEYS[3], '(' .. ARGV[5], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[6], 'WITHSCORES')
+  redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', ARGV[5])
+  local found = {}
+  for _, zset in ipairs({KEYS[3], KEYS[5]}) do
+    local page = redis.call('ZRANGE', zset, '(' .. ARGV[5], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[6], 'WITHSCORES')
+    for i = 1, #page, 2 do found[#found + 1] = {page[i], page[i + 1]} end
+  end
+  table.sort(found, function(one, other) return tonumber(one[2]) < tonumber(other[2]) end)
+  for i = 1, math.min(#found, tonumber(ARGV[6])) do
+    changes[2 * i - 1], changes[2 * i] = found[i][1], found[i][2]
+  end
   if stirred then redis.call('HDEL', KEYS[1], 'stirred') end
 end
 return {now, in_use + granted, jump, grants, next_free, changes}

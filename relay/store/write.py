@@ -1,14 +1,17 @@
 """Write: what one atomic commit does, built operation by operation; `commit.lua` gives their meaning."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from relay.domain.registration import Registration, RegistrationState
+from relay.domain.listing import made_ms
+from relay.domain.registration import Registration, RegistrationState, packed
 from relay.domain.task import Task, TaskState
 from relay.store import keys, records
 from relay.store.keys import LaneKind, LaneName
 from relay.store.link import Word
 
 RETENTION_MS = 30 * 86_400_000
+_STATES = tuple(RegistrationState)
 CLAIM_S = 20.0  # one attempt's 15 s, and room to commit it
 
 
@@ -41,8 +44,11 @@ class Write:
         self._args.append(operation)
         self._args.extend(args)
 
-    def task(self, task: Task) -> None:
-        """Save a task; a pending one stands in its account's lane, a settled one hands its waiters to delivery."""
+    def task(self, task: Task, *, waiting: Iterable[Registration] = ()) -> None:
+        """Save a task; a pending one stands in its account's lane, a settled one hands its waiters to delivery.
+
+        `waiting` are the waiters of a settled task as they are shown from now on.
+        """
         name, account = task.name, task.name.account
         pending = task.state is TaskState.PENDING
         key = keys.task(name)
@@ -55,9 +61,14 @@ class Write:
             return
         self._add("leave", (keys.pending(account),), keys.member(name))
         self._add("forget", (keys.looks(account),), keys.member(name))
+        if not self._own(lane):
+            self._add("left", (keys.left(account), keys.lane(lane)), keys.member(name), RETENTION_MS)
+            self._wake(lane)
         if task.settled:
             for waiter in task.waiters:
                 self.due(account, waiter, delay_s=0.0)
+            for registration in waiting:
+                self._stand(registration)
 
     def registration(self, registration: Registration, *, now: float, claimed: bool = False) -> None:
         """Save a registration; a delivering one stands in its account's due deliveries, a settled one nowhere.
@@ -66,14 +77,18 @@ class Write:
         """
         key = keys.registration(registration.id)
         self.saved.append((key, registration))
-        ttl = RETENTION_MS if registration.settled else 0
-        self._add("save", (key,), registration.version, records.write_registration(registration), ttl)
+        ttl_ms = RETENTION_MS if registration.settled else 0
+        self._add("save", (key,), registration.version, records.write_registration(registration), ttl_ms)
+        self._stand(registration)
+        if registration.version == 0:
+            self._ask(registration)
         account = registration.task_name.account
         if registration.state is RegistrationState.DELIVERING:
             delay_s = CLAIM_S if claimed else max(0.0, (registration.due_at or now) - now)
             self.due(account, registration.id, delay_s=delay_s)
         elif registration.settled:
             self.leave(account, registration.id)
+            self.expire(keys.body(registration.id))
 
     def due(self, account: str, registration_id: str, *, delay_s: float) -> None:
         """Make a delivery due `delay_s` from the store's now."""
@@ -88,8 +103,32 @@ class Write:
         """Save bytes beside a record; with a time to live unless `kept`."""
         self._add("blob", (key,), value, 0 if kept else RETENTION_MS)
 
+    def expire(self, key: str) -> None:
+        """Let what is saved beside a record that is settled now come to its end with it."""
+        self._add("expire", (key,), RETENTION_MS)
+
+    def _stand(self, registration: Registration) -> None:
+        """Put it into its client's index, in its state and no other."""
+        self._add(
+            "stand",
+            keys.index(registration.client),
+            _STATES.index(registration.state) + 1,
+            packed(registration.id),
+            made_ms(registration),
+            keys.bucket(registration.task_name.request_id),
+            RETENTION_MS if registration.settled else 0,
+        )
+
+    def _ask(self, registration: Registration) -> None:
+        """Let it be found by its RequestID."""
+        client = registration.client
+        bucket = keys.buckets(client) + keys.bucket(registration.task_name.request_id)
+        self._add("asked", (bucket, keys.INDEXED), packed(registration.id), client)
+
+    def _own(self, lane: LaneName) -> bool:
+        return self.fence is not None and self.fence.lane == lane
+
     def _wake(self, lane: LaneName) -> None:
-        own = self.fence is not None and self.fence.lane == lane
-        if not own and lane not in self._woken:
+        if not self._own(lane) and lane not in self._woken:
             self._woken.add(lane)
             self._add("wake", (keys.lane(lane),), str(lane))

@@ -15,7 +15,7 @@ from relay.context import Relay, open_relay
 from relay.domain.errors import StoreNotDurableError
 from relay.settings import Settings
 from tests.support import relays
-from tests.support.relays import ADMIN_KEY, wish
+from tests.support.relays import ADMIN_KEY, client_of, wish
 from tests.support.valkey import Valkey, valkey_in
 
 CONTRACT_METRICS = {
@@ -46,10 +46,6 @@ async def served(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         relay = await stack.enter_async_context(open_relay(settings))
         url = await stack.enter_async_context(serving(create_app(relay), "127.0.0.1", 0))
         yield await stack.enter_async_context(client_of(url, "alice's key"))
-
-
-def client_of(url: str, key: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, trust_env=False)
 
 
 async def test_a_wish_is_created_once_and_found_again(api: httpx.AsyncClient) -> None:

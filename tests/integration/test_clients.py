@@ -25,7 +25,11 @@ KEYS = "alice:alice's key,alice[read]:alice's other key,bob[register]:bob's key,
 OPEN = "open"
 RULES: dict[tuple[str, str], Scope | str] = {
     ("POST", "/v1/registrations"): Scope.REGISTER,
+    ("GET", "/v1/registrations"): Scope.READ,
+    ("POST", "/v1/registrations/batch"): Scope.REGISTER,
     ("GET", "/v1/registrations/{id}"): Scope.READ,
+    ("DELETE", "/v1/registrations/{id}"): Scope.REGISTER,
+    ("POST", "/v1/registrations/{id}/redeliver"): Scope.REGISTER,
     ("GET", "/v1/clients"): Scope.ADMIN,
     ("GET", "/v1/accounts/{name}"): Scope.ADMIN,
     ("PUT", "/v1/accounts/{name}"): Scope.ADMIN,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from relay.api.registrations import render
+from relay.api.rendering import render
 from relay.context import Relay
 from relay.domain.caller import UNLESS_SAID, Caller
 from relay.domain.delivery import Outcome, RetryPolicy

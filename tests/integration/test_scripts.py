@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from relay.context import Relay, open_relay
 from relay.domain.errors import FencedError
 from relay.domain.operations import TaskOutcome
-from relay.domain.registration import RegistrationState, registration_id
+from relay.domain.registration import RegistrationState, after_task, registration_id
 from relay.domain.task import TaskState
 from relay.store import keys
 from relay.store.keys import LaneKind, LaneName
@@ -123,7 +123,8 @@ async def test_a_settled_task_hands_all_its_waiters_to_delivery(store: Store) ->
     assert await store.commit(pending) is None
     settled = Write()
     final = {"state": TaskState.FINAL, "outcome": TaskOutcome.SUCCEEDED, "final_at": NOW}
-    settled.task(a_task(waiters=ids, version=1, **final))
+    task = a_task(waiters=ids, version=1, **final)
+    settled.task(task, waiting=[after_task(registration, task) for registration in waiting])
     assert await store.commit(settled) is None
     assert set(await store.ask("ZRANGE", keys.due("default"), 0, -1)) == {id_.encode() for id_ in ids}
     assert await store.ask("EXISTS", keys.pending("default"), keys.looks("default")) == 0

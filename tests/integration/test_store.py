@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from relay.domain.delivery import Outcome
 from relay.domain.errors import SettingError, StoreNotDurableError, StoreUnavailableError
 from relay.domain.operations import Operation, TaskOutcome
-from relay.domain.registration import Attempt, DeathReason, Registration, RegistrationState, registration_id
+from relay.domain.registration import Attempt, DeathReason, Registration, RegistrationState, after_task, registration_id
 from relay.domain.task import Looks, Task, TaskName, TaskState
 from relay.store import keys
 from relay.store.counts import waiting
@@ -50,7 +50,7 @@ async def saved(store: Store, *records: Task | Registration) -> None:
     write = Write()
     for record in records:
         if isinstance(record, Task):
-            write.task(record)
+            write.task(record, waiting=[after_task(a_registration(), record)] if record.settled else [])
         else:
             write.registration(record, now=NOW)
     assert await store.commit(write) is None
@@ -58,7 +58,7 @@ async def saved(store: Store, *records: Task | Registration) -> None:
 
 @pytest.mark.parametrize("task", [a_task(), FINAL], ids=["pending", "final"])
 async def test_a_task_reads_back_as_it_was_written(store: Store, task: Task) -> None:
-    await saved(store, task, a_registration())
+    await saved(store, a_registration(), task)
     assert await store.task(NAME) == replace(task, version=1)
 
 
@@ -87,7 +87,7 @@ async def test_only_what_is_settled_has_a_time_to_live(store: Store) -> None:
 
 
 async def test_the_store_counts_what_waits(store: Store) -> None:
-    due = replace(a_registration(), id="reg_00b", state=RegistrationState.DELIVERING, due_at=NOW)
+    due = replace(a_registration(), id="reg_1f" + "b" * 32, state=RegistrationState.DELIVERING, due_at=NOW)
     await saved(store, a_task(), a_registration(), due)
     assert (await waiting(store)).registrations == {"pending": 1, "delivering": 1}
 

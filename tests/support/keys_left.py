@@ -2,21 +2,23 @@
 
 A key without a time to live has somebody who will come for it: a lane's holder, or a record that is still under way.
 A record under way stands where it will be found: a pending task in its lane, a pending registration with its task, a
-delivering one among the due, and a lane with work in `relay:lanes`.
+delivering one among the due, and a lane with work in `relay:lanes`. A client's index has every registration once, in
+the state in which it is shown, and nothing else.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
-from relay.domain.registration import Registration, RegistrationState
+from relay.domain.registration import Registration, RegistrationState, packed
 from relay.domain.task import Task, TaskState
 from relay.store import keys, records
 from relay.store.keys import LaneKind, LaneName
 
 OF_ARQ = (keys.QUEUE,)  # arq's queue names jobs, which end by themselves and carry nothing but a lane's name
 ALWAYS = (keys.ACCOUNTS, keys.LANES)
+OF_CLIENTS = ("relay:index:", "relay:asked:", keys.INDEXED)  # as lasting as what is in them
 
 
 @dataclass
@@ -27,6 +29,7 @@ class _Left:
     tasks: dict[str, Task] = field(default_factory=dict)
     registrations: dict[str, Registration] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
+    indexed: dict[str, set[bytes]] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
 
     @property
@@ -37,7 +40,7 @@ class _Left:
 async def complaints(redis: Redis) -> list[str]:
     """Return everything that is forgotten; none when all is well."""
     left = await _read(redis)
-    return [*_forgotten_keys(left), *_forgotten_lanes(left), *_forgotten_waiters(left)]
+    return [*_forgotten_keys(left), *_forgotten_lanes(left), *_forgotten_waiters(left), *_wrong_index(left)]
 
 
 async def _read(redis: Redis) -> _Left:
@@ -52,7 +55,9 @@ async def _read(redis: Redis) -> _Left:
 
 async def _read_one(redis: Redis, key: str, left: _Left) -> None:
     kind = await redis.type(key)
-    if kind == b"zset":
+    if key.startswith(OF_CLIENTS):
+        left.indexed[key] = {entry async for entry, *_ in _entries(redis, key, kind)}
+    elif kind == b"zset":
         left.members[key] = {member.decode() for member in await redis.zrange(key, 0, -1)}
     elif kind == b"hash":
         fields = {field.decode() async for field, _ in redis.hscan_iter(key)}
@@ -67,6 +72,15 @@ async def _read_one(redis: Redis, key: str, left: _Left) -> None:
         left.registrations[id_] = records.read_registration(id_, await redis.get(key))
 
 
+async def _entries(redis: Redis, key: str, kind: bytes) -> AsyncIterator[tuple[bytes, ...]]:
+    if kind == b"zset":
+        async for entry in redis.zscan_iter(key):
+            yield entry
+    else:
+        async for member in redis.sscan_iter(key):
+            yield (member,)
+
+
 def _forgotten_keys(left: _Left) -> Iterator[str]:
     allowed = {*OF_ARQ, *ALWAYS, *left.held, *(keys.lane(LaneName.parse(lane)) for lane in left.lanes)}
     for task in left.tasks.values():
@@ -77,7 +91,7 @@ def _forgotten_keys(left: _Left) -> Iterator[str]:
         if not registration.settled:
             allowed |= {keys.registration(registration.id), keys.body(registration.id)}
             allowed.add(keys.due(registration.task_name.account))
-    for key in sorted(left.lasting - allowed):
+    for key in sorted(left.lasting - allowed - left.indexed.keys()):
         yield f"{key} stays for ever, and nobody will come for it"
     for task in left.tasks.values():
         account, member = task.name.account, keys.member(task.name)
@@ -110,3 +124,26 @@ def _forgotten_waiters(left: _Left) -> Iterator[str]:
         found = registration.id in due or (waits and registration.state is RegistrationState.PENDING)
         if registration.settled == found:
             yield f"{registration.id} is {registration.state}, and {'due' if found else 'nobody will find it'}"
+
+
+def _wrong_index(left: _Left) -> Iterator[str]:
+    expected: dict[str, set[bytes]] = {}
+    for one in left.registrations.values():
+        bucket, member = keys.bucket(one.task_name.request_id), packed(one.id)
+        places = [
+            (f"relay:index:{_shown(one, left)}:{one.client}", member),
+            (keys.buckets(one.client) + bucket, member),
+        ]
+        if one.settled:
+            places.append((f"relay:index:ends:{one.client}", member + bucket.encode()))
+        for key, entry in (*places, (keys.INDEXED, one.client.encode())):
+            expected.setdefault(key, set()).add(entry)
+    for key in sorted(expected.keys() | left.indexed.keys()):
+        if expected.get(key) != left.indexed.get(key):
+            yield f"{key} has {left.indexed.get(key)}, and the records say {expected.get(key)}"
+
+
+def _shown(registration: Registration, left: _Left) -> RegistrationState:
+    task = left.tasks.get(keys.task(registration.task_name))
+    taken_up = registration.state is not RegistrationState.PENDING or task is None or not task.settled
+    return registration.state if taken_up else RegistrationState.DELIVERING

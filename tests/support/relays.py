@@ -98,6 +98,11 @@ async def all_delivered(relay: Relay, ids: Iterable[str]) -> bool:
     return await states(relay, ids) == {RegistrationState.DELIVERED}
 
 
+def client_of(url: str, key: str) -> httpx.AsyncClient:
+    """Return a client of the API at `url` that shows this key."""
+    return httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, trust_env=False)
+
+
 def counted(name: str, **labels: str) -> float:
     """Return what this process's metric says now."""
     return metrics.REGISTRY.get_sample_value(name, labels) or 0.0

@@ -1,0 +1,95 @@
+"""`POST /v1/registrations`, and many in one call: each is taken or refused for itself."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from relay import metrics
+from relay.api.auth import caller_of
+from relay.api.bodies import json_body
+from relay.api.problems import problem_of
+from relay.api.rendering import document, render
+from relay.api.state import AppRequest
+from relay.context import Relay
+from relay.domain.caller import Scope
+from relay.domain.draft import Draft
+from relay.domain.errors import FieldError, InvalidRequestError, RelayError, StoreUnavailableError
+from relay.domain.registration import RegistrationState
+from relay.services.register import register
+from relay.services.show import Shown, with_task
+
+MAX_BATCH = 1_000
+MAX_BATCH_BYTES = 8 * 2**20
+AT_ONCE = 32  # registrations of a batch under way together: enough to share an fsync, few enough to block nobody
+
+
+async def create(request: AppRequest) -> Response:
+    """POST /v1/registrations: 201 when new, 200 when there already."""
+    caller = caller_of(request, Scope.REGISTER)
+    shown, created = await _register(request.state["relay"], caller.client, await json_body(request))
+    headers = {"location": _location(shown)}
+    return Response(render(shown), 201 if created else 200, headers, media_type="application/json")
+
+
+async def create_many(request: AppRequest) -> Response:
+    """POST /v1/registrations/batch: 200 with one result for each, in order, each with its own status."""
+    caller, relay = caller_of(request, Scope.REGISTER), request.state["relay"]
+    wishes = _wishes(await json_body(request, max_bytes=MAX_BATCH_BYTES))
+    results: list[dict[str, Any]] = [{}] * len(wishes)
+
+    async def take(places: list[int]) -> None:
+        for place in places:
+            results[place] = await _result(relay, caller.client, wishes[place])
+
+    for first in range(0, len(wishes), AT_ONCE):
+        places = range(first, min(first + AT_ONCE, len(wishes)))
+        await asyncio.gather(*map(take, _by_task(wishes, places)))
+    return Response(orjson.dumps({"results": results}), media_type="application/json")
+
+
+def _by_task(wishes: list[Any], places: Iterable[int]) -> list[list[int]]:
+    """Return the places, those for one RequestID together: they would only write over each other."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for place in places:
+        wish = wishes[place]
+        groups[str(wish.get("request_id")) if isinstance(wish, dict) else ""].append(place)
+    return list(groups.values())
+
+
+def _wishes(body: Any) -> list[Any]:
+    wishes = body.get("registrations") if isinstance(body, dict) else None
+    if not isinstance(wishes, list) or not 1 <= len(wishes) <= MAX_BATCH:
+        raise InvalidRequestError(FieldError("/registrations", f"send a list of 1 to {MAX_BATCH} registrations"))
+    if unknown := [name for name in body if name != "registrations"]:
+        raise InvalidRequestError(*(FieldError(f"/{name}", "there is no such field") for name in unknown))
+    return wishes
+
+
+async def _result(relay: Relay, client: str, wish: Any) -> dict[str, Any]:
+    try:
+        shown, created = await _register(relay, client, wish)
+    except RelayError as error:
+        return {"status": error.status, "problem": problem_of(error)}
+    return {"status": 201 if created else 200, "location": _location(shown), "registration": document(shown)}
+
+
+async def _register(relay: Relay, client: str, wish: Any) -> tuple[Shown, bool]:
+    """Return the registration as it stands, and whether it is new; count what became of the wish."""
+    try:
+        registration, created = await register(relay, client, Draft.parse(wish), now=time.time())
+    except RelayError as error:
+        unavailable = isinstance(error, StoreUnavailableError)
+        metrics.REGISTRATIONS_TOTAL.labels("unavailable" if unavailable else "refused").inc()
+        raise
+    metrics.REGISTRATIONS_TOTAL.labels("created" if created else "existing").inc()
+    fresh = created and registration.state is RegistrationState.PENDING
+    return Shown(registration, None, None) if fresh else await with_task(relay, registration), created
+
+
+def _location(shown: Shown) -> str:
+    return f"/v1/registrations/{shown.registration.id}"
