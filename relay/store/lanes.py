@@ -18,6 +18,7 @@ from relay.store.write import CLAIM_S, Fence
 
 LEASE_MS = 5_000  # at most 30 s; what the death of a worker costs, so short, but several turns long
 AHEAD_MS = 1_200  # slots are granted for one turn ahead: a turn is a second
+RENEWED_MEANWHILE_MS = LEASE_MS  # a lease may be renewed while lanes are counted, and must count all the same
 FORGOTTEN_MS = 30 * 86_400_000  # a lane that nobody needs; what was learned in it goes with it
 PAGE = 1_000
 
@@ -175,7 +176,7 @@ class LaneStore:
         await self._store.ask("PEXPIRE", keys.WORKERS, round(alive_s * 1000))
         await self._store.ask("ZREMRANGEBYSCORE", keys.WORKERS, "-inf", now_ms)
         workers: int = await self._store.ask("ZCARD", keys.WORKERS)
-        lanes: int = await self._store.ask("ZCOUNT", keys.LANES, "-inf", now_ms + LEASE_MS)
+        lanes: int = await self._store.ask("ZCOUNT", keys.LANES, "-inf", now_ms + LEASE_MS + RENEWED_MEANWHILE_MS)
         return -(-lanes // max(1, workers))
 
     async def leave(self) -> None:

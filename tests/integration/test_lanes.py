@@ -1,5 +1,6 @@
 """Lanes at work: a worker in this process, a real store, the sandbox and a receiver."""
 
+import zlib
 from collections import Counter
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import orjson
 from relay.context import Relay
 from relay.domain.registration import Registration
 from relay.store import keys
+from relay.store.lanes import LEASE_MS
 from tests.support.clock import wait_until
 from tests.support.receiver import Receiver
 from tests.support.relays import UPSTREAM_KEY, Upstream, all_delivered, counted, wish, working
@@ -64,6 +66,17 @@ async def test_two_workers_share_the_lanes_and_one_takes_over_when_the_other_sto
     assert counted("relay_lease_reclaims_total") == reclaims
 
 
+async def test_a_lane_whose_lease_is_renewed_while_lanes_are_counted_counts(relay: Relay, valkey: Valkey) -> None:
+    """Else a worker that is alone would take itself to have one too many, and hand it back to nobody."""
+    now_ms = int((await valkey.ask("TIME"))[0]) * 1000
+    for lane in (b"poll:a", b"delivery:a"):
+        await valkey.ask("ZADD", keys.LANES, now_ms + LEASE_MS + 2_000, lane)
+    share = await relay.lanes.share(alive_s=60)
+    await valkey.ask("DEL", keys.LANES)
+    await relay.lanes.leave()
+    assert share == 2
+
+
 async def test_a_lane_with_nothing_left_to_do_is_given_up(relay: Relay, receiver: Receiver, valkey: Valkey) -> None:
     async with working(relay):
         registration = await wish(relay, "last", receiver.url())
@@ -107,7 +120,7 @@ async def test_what_one_holder_has_learned_the_next_one_knows(
     assert fence is not None
     model = await relay.lanes.model(fence)
     assert model is not None
-    assert sum(orjson.loads(model)["by_age"]["events"]) > 5
+    assert sum(orjson.loads(zlib.decompress(model))["lead.update"]["by_age"]["events"]) > 5
 
 
 async def test_a_pending_task_is_shown_with_an_estimate(relay: Relay, upstream: Upstream, receiver: Receiver) -> None:
