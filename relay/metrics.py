@@ -7,6 +7,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from relay import __version__
 from relay.collectors import KINDS, ByAccount, Waiting
+from relay.domain.backlog import HintOutcome
 from relay.domain.delivery import Outcome
 from relay.domain.destination import Verdict
 from relay.domain.registration import DeathReason
@@ -31,9 +32,15 @@ _LIFE_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 14_400, 43_20
 REGISTRATIONS_TOTAL = Counter(
     "relay_registrations_total", "Registrations asked for, by what became of the wish.", ["outcome"], registry=REGISTRY
 )
+UPSTREAM_HINTS = Counter(
+    "relay_upstream_hints_total",
+    "Metrics calls, by whether they told more than the polls had.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 UPSTREAM_DURATION = Histogram(
     "relay_upstream_request_duration_seconds",
-    "Time from a poll's send to its answer.",
+    "Time from a call's send to its answer.",
     buckets=_NETWORK_S,
     registry=REGISTRY,
 )
@@ -113,6 +120,8 @@ ACCOUNTS_PAUSED = Gauge(
 BUILD_INFO = Info("relay_build", "The version that runs.", registry=REGISTRY)
 BUILD_INFO.info({"version": __version__})
 
+for _hint in HintOutcome:
+    UPSTREAM_HINTS.labels(_hint)
 for _outcome in ("created", "existing", "refused", "unavailable"):
     REGISTRATIONS_TOTAL.labels(_outcome)
 for _attempt in Outcome:

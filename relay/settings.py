@@ -90,6 +90,7 @@ class Settings(BaseModel):
     upstream_status_path: str | None = Field(None, pattern=r"^/[\x21-\x7e]*$")
     upstream_timeout_s: float = Field(8.0, gt=0, le=8)
     upstream_error_grace_s: float = Field(0.0, ge=0, le=86_400)
+    upstream_metrics_hint: bool = False
     api_keys: Annotated[tuple[ClientKey, ...], BeforeValidator(_client_keys)] = Field((), repr=False)
     client_request_limit: Annotated[Limit, BeforeValidator(read_limit)] = Limit(100_000, 60.0)
     admin_key: Annotated[SecretStr | None, BeforeValidator(_key)] = None

@@ -1,4 +1,4 @@
-"""UpstreamClient: one status call, and what it meant.
+"""UpstreamClient: one status or metrics call, and what it meant.
 
 The transport is used bare: no redirects, no cookies, no proxies, no retries that nobody counted. Each transport
 holds at most four connections, as httpx slows down steeply with more in one pool.
@@ -7,6 +7,8 @@ holds at most four connections, as httpx slows down steeply with more in one poo
 import asyncio
 import ssl
 import time
+from functools import partial
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -14,12 +16,23 @@ import httpx
 from relay import __version__
 from relay.domain.account import Account
 from relay.domain.answer import Answer, AnswerKind, read
+from relay.domain.backlog import Backlog, read_backlog
 from relay.domain.delivery import parse_retry_after
+from relay.domain.operations import Operation
 from relay.domain.task import TaskName
 
 CONNECTIONS = 4
 MAX_BODY_BYTES = 1_048_576
 _USER_AGENT = f"taskstatus-relay/{__version__}"
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class Reader(Protocol[T_co]):
+    """Says what a reply means."""
+
+    def __call__(self, status_code: int, body: bytes, *, retry_after_s: float | None) -> T_co: ...
 
 
 class _Transport:
@@ -42,12 +55,19 @@ class UpstreamClient:
     async def ask(self, account: Account, name: TaskName) -> Answer:
         """Poll a task once. Never raises for what the upstream or the network does: that is an answer too."""
         url = f"{account.status_url(name.operation)}?RequestID={quote(name.request_id, safe='')}"
+        return await self._call(account, url, partial(read, request_id=name.request_id))
+
+    async def ask_backlog(self, account: Account, operation: Operation) -> Backlog | Answer:
+        """Ask once how an operation's queue stands. Never raises, like `ask`."""
+        return await self._call(account, account.metrics_url(operation), read_backlog)
+
+    async def _call(self, account: Account, url: str, reader: Reader[T]) -> T | Answer:
         headers = {"x-api-key": account.api_key, "accept-encoding": "identity", "user-agent": _USER_AGENT}
         transport = self._free_transport()
         transport.calls += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await _ask(transport.http, httpx.Request("GET", url, headers=headers), name.request_id)
+                return await _answer(transport.http, httpx.Request("GET", url, headers=headers), reader)
         except TimeoutError:
             return Answer(AnswerKind.TIMEOUT, detail=f"no answer within {self._timeout_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ssl.SSLError) as error:
@@ -67,7 +87,7 @@ class UpstreamClient:
             await transport.http.aclose()
 
 
-async def _ask(http: httpx.AsyncHTTPTransport, request: httpx.Request, request_id: str) -> Answer:
+async def _answer(http: httpx.AsyncHTTPTransport, request: httpx.Request, reader: Reader[T]) -> T | Answer:
     response = await http.handle_async_request(request)
     try:
         body = await _capped(response)
@@ -75,7 +95,7 @@ async def _ask(http: httpx.AsyncHTTPTransport, request: httpx.Request, request_i
         await response.aclose()
     if body is None:
         return Answer(AnswerKind.UNUSABLE, detail=f"a body of more than {MAX_BODY_BYTES} bytes")
-    return read(response.status_code, body, request_id=request_id, retry_after_s=_retry_after_s(response))
+    return reader(response.status_code, body, retry_after_s=_retry_after_s(response))
 
 
 async def _capped(response: httpx.Response) -> bytes | None:

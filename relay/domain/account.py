@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from relay.domain.budget import Limit
-from relay.domain.operations import DETAILS, Operation
+from relay.domain.operations import DETAILS, Operation, metrics_path
 
 DEFAULT_ACCOUNT = "default"
 
@@ -27,6 +27,13 @@ class Account:
 
     def status_url(self, operation: Operation) -> str:
         """Return the URL of the operation's status call; the RequestID goes into its query."""
+        return self.upstream_url + self._status_path(operation)
+
+    def metrics_url(self, operation: Operation) -> str:
+        """Return the URL of the operation's metrics call."""
+        return self.upstream_url + metrics_path(self._status_path(operation))
+
+    def _status_path(self, operation: Operation) -> str:
         if operation is Operation.LEAD_UPDATE and self.status_path is not None:
-            return self.upstream_url + self.status_path
-        return self.upstream_url + DETAILS[operation].status_path
+            return self.status_path
+        return DETAILS[operation].status_path

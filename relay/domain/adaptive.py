@@ -1,7 +1,7 @@
 """Adaptive: the earliest detection that the budget permits, and nobody starved.
 
 Round robin is near the best there is when nothing tells the tasks apart. Mostly something does: how old they are, and
-in which order they end. The `Outlook` learns both from the answers alone; this class keeps who may be picked and
+in which order they end. The `Outlooks` learn both from the answers alone; this class keeps who may be picked and
 guards the promise that holds whatever the outlook believes.
 
 The promise: between two looks at a task lie at most max(900 s, 4 turns) and another 4 turns, a turn being one slot for
@@ -13,8 +13,10 @@ from heapq import heappop, heappush
 from itertools import count
 
 from relay.domain.answer import Answer, AnswerKind
+from relay.domain.backlog import Backlog
 from relay.domain.candidate import NOWHERE, Candidate, Line, by_last_look
-from relay.domain.outlook import Outlook
+from relay.domain.operations import Operation
+from relay.domain.outlooks import Outlooks
 from relay.domain.task import Task
 
 SLOT_S = 0.2  # 25 calls in 5 s, evenly
@@ -42,9 +44,10 @@ class Adaptive:
         self._rests_until: dict[str, float] = {}
         self._resting: list[tuple[float, Candidate]] = []
         self._line = Line()
-        self._outlook = Outlook()
+        self._outlooks = Outlooks()
         self._arrivals, self._places = count(1), count(NOWHERE + 1)
         self._picks = self._left_behind = 0
+        self._passed: list[Candidate] = []
         self._price = 0.0  # s
 
     def add(self, key: str, task: Task, *, now: float, weight: float = 1.0) -> None:
@@ -56,6 +59,7 @@ class Adaptive:
         candidate = self._candidates.get(key)
         if candidate is None:
             candidate = self._candidates[key] = _candidate(key, task, weight, arrival=next(self._arrivals), now=now)
+            self._outlooks.of(candidate).add(candidate)
             self._put(candidate)
         elif candidate.weight != weight:
             candidate.weight = weight
@@ -69,11 +73,12 @@ class Adaptive:
         candidate = self._choose(now)
         if candidate is None:
             return None
-        self._price += (1 - PRICE_KEPT) * (self._outlook.worth(candidate, now + self.slot_s) - self._price)
+        outlook = self._outlooks.of(candidate)
+        self._price += (1 - PRICE_KEPT) * (outlook.worth(candidate, now + self.slot_s) - self._price)
         candidate.place = NOWHERE
         self._leave()
         self._asked_at[candidate.key] = now
-        self._outlook.take(candidate)
+        outlook.take(candidate, now)
         return candidate.key
 
     def answered(self, key: str, answer: Answer, *, now: float, rest_s: float = 0.0) -> None:
@@ -84,7 +89,7 @@ class Adaptive:
         candidate, asked_at = self._candidates.get(key), self._asked_at.pop(key, None)
         if candidate is None or asked_at is None:
             return
-        self._outlook.give_back(candidate)
+        self._outlooks.of(candidate).give_back(candidate)
         if answer.kind in _TELLING:
             self._learn(candidate, (asked_at + now) / 2, finished=answer.kind is AnswerKind.FINAL)
         if rest_s > 0:
@@ -101,7 +106,7 @@ class Adaptive:
         self._asked_at.pop(key, None)
         self._rests_until.pop(key, None)
         candidate.place = NOWHERE
-        self._outlook.drop(candidate)
+        self._outlooks.of(candidate).drop(candidate)
         self._leave()
 
     def ready_at(self, *, now: float) -> float | None:
@@ -111,9 +116,18 @@ class Adaptive:
             return now
         return self._resting[0][0] if self._resting else None
 
+    def ahead(self) -> dict[Operation, int]:
+        """Return how many tasks of each operation have their turn in its queue yet to come."""
+        return self._outlooks.ahead()
+
+    def hear(self, operation: Operation, backlog: Backlog, *, asked_at: float, now: float) -> bool:
+        """Hear how an operation's queue stands upstream, and return whether that was news."""
+        self._passed = self._outlooks.hear(operation, backlog, (asked_at + now) / 2)
+        return len(self._passed) > 0
+
     def passed(self) -> list[str]:
-        """Return the keys of those that the last final answer has overtaken: their looks are to be written too."""
-        return [candidate.key for candidate in self._outlook.passed]
+        """Return the keys of those that the last answer or hint has overtaken: their looks are to be written too."""
+        return [candidate.key for candidate in self._passed]
 
     def overtaken_at(self, key: str) -> float | None:
         """Return when a later task was first seen finished; to be written with the task's looks."""
@@ -123,7 +137,9 @@ class Adaptive:
     def finished_by(self, key: str, *, now: float, chance: float) -> float | None:
         """Return when the task will have ended with this chance (over 0, under 1); None for an unknown one."""
         candidate = self._candidates.get(key)
-        return None if candidate is None else max(now, self._outlook.finished_by(candidate, chance=chance))
+        return (
+            None if candidate is None else max(now, self._outlooks.of(candidate).finished_by(candidate, chance=chance))
+        )
 
     def next_look_at(self, key: str, *, now: float) -> float | None:
         """Return about when it will be looked at again: once that is worth what looks have been worth of late.
@@ -133,10 +149,11 @@ class Adaptive:
         candidate = self._candidates.get(key)
         if candidate is None:
             return None
+        outlook = self._outlooks.of(candidate)
         sooner, later = now, max(now, self._due_at(candidate))
         for _ in range(PRICE_STEPS):
             middle = (sooner + later) / 2
-            if self._outlook.worth(candidate, middle) < self._price:
+            if outlook.worth(candidate, middle) < self._price:
                 sooner = middle
             else:
                 later = middle
@@ -144,11 +161,11 @@ class Adaptive:
 
     def model(self) -> bytes:
         """Return what was learned of the account, at most 4 KiB, for the lane's next holder."""
-        return self._outlook.model()
+        return self._outlooks.model()
 
     def learn_from(self, model: bytes) -> None:
         """Go on from what another holder had learned; from a damaged or older model nothing is taken."""
-        self._outlook.learn_from(model)
+        self._outlooks.learn_from(model)
 
     def __len__(self) -> int:
         return len(self._candidates)
@@ -160,7 +177,7 @@ class Adaptive:
         self._picks += 1
         if self._picks % GUARD_EVERY == 0 and now >= self._due_at(longest_unseen):
             return longest_unseen
-        return self._outlook.best(now + self.slot_s, pick=self._picks) or longest_unseen
+        return self._outlooks.best(now + self.slot_s) or longest_unseen
 
     def _due_at(self, candidate: Candidate) -> float:
         """Return when the guard calls for a look at it."""
@@ -171,7 +188,9 @@ class Adaptive:
         """Learn from an answer; from one held although it is final only once, as it does not end again."""
         at = max(candidate.unfinished_at, judged_at)
         if not candidate.ended:
-            self._outlook.learn(candidate, at, finished=finished)
+            outlook = self._outlooks.of(candidate)
+            outlook.learn(candidate, at, finished=finished)
+            self._passed = outlook.passed
         if finished and not candidate.ended:
             candidate.ended = True
             candidate.overtaken_at = candidate.submitted_at
@@ -182,7 +201,7 @@ class Adaptive:
         candidate.place = next(self._places)
         entry = by_last_look(candidate)
         self._line.push(entry)
-        self._outlook.put(entry)
+        self._outlooks.put(entry)
 
     def _leave(self) -> None:
         """Count a place that was left, and sweep them out before they outnumber the tasks."""
@@ -190,7 +209,7 @@ class Adaptive:
         if self._left_behind > len(self._candidates) + SWEEP_AFTER:
             self._left_behind = 0
             self._line.sweep()
-            self._outlook.sweep()
+            self._outlooks.sweep()
 
     def _wake(self, now: float) -> None:
         """Let those be picked whose rest is over, and forget those who were dropped meanwhile."""
@@ -210,6 +229,7 @@ def _candidate(key: str, task: Task, weight: float, *, arrival: int, now: float)
     last_at = task.looks.last_at
     return Candidate(
         key=key,
+        operation=task.name.operation,
         weight=weight,
         submitted_at=submitted_at,
         arrival=arrival,

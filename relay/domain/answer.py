@@ -69,15 +69,22 @@ def read(status_code: int, body: bytes, *, request_id: str, retry_after_s: float
     `body` is at most as long as the client's cap; `retry_after_s` is the reply's Retry-After in seconds, if any.
     """
     document = _decode(body)
+    return _refusal(status_code, body, document, retry_after_s) or _read_status(document, request_id)
+
+
+def refusal(status_code: int, body: bytes, *, retry_after_s: float | None = None) -> Answer | None:
+    """Return why a reply to any call, a poll or not, answers nothing; None when it may hold an answer."""
+    return _refusal(status_code, body, _decode(body), retry_after_s)
+
+
+def _refusal(status_code: int, body: bytes, document: Any, retry_after_s: float | None) -> Answer | None:
     if _refuses_for_rate(status_code, body, document):
         return _throttled(status_code, body, retry_after_s)
     if status_code in _UNAUTHORIZED:
         return Answer(AnswerKind.UNAUTHORIZED, detail=f"http {status_code}")
     if status_code in _REFUSALS:
         return Answer(_REFUSALS[status_code], detail=f"http {status_code}")
-    if status_code != 200:
-        return Answer(AnswerKind.ERROR, detail=f"http {status_code}")
-    return _read_status(document, request_id)
+    return None if status_code == 200 else Answer(AnswerKind.ERROR, detail=f"http {status_code}")
 
 
 def _decode(body: bytes) -> Any:

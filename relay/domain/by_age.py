@@ -1,6 +1,8 @@
 """The view by age: tasks end independently of each other, the sooner or later by how old they are."""
 
-from relay.domain.candidate import Candidate, Entry, Shelves
+from operator import itemgetter
+
+from relay.domain.candidate import NOBODY, Candidate, Entry, Proposal, Shelves
 from relay.domain.hazard import Hazard
 
 
@@ -16,10 +18,10 @@ class ByAge:
         candidate = entry.candidate
         self._shelves.push(entry, clock_s=candidate.age_at(candidate.unfinished_at))
 
-    def best(self, then: float) -> Candidate | None:
+    def best(self, then: float) -> Proposal:
         """Return the candidate that it would be worth most to have looked at by `then`."""
-        heads = self._shelves.heads()
-        return max(heads, key=lambda head: head.weight * self.worth(head, then), default=None)
+        proposals = (Proposal(head.weight * self.worth(head, then), head) for head in self._shelves.heads())
+        return max(proposals, key=itemgetter(0), default=NOBODY)
 
     def worth(self, candidate: Candidate, then: float) -> float:
         """Return what it is worth (s) to have looked at it by `then`, its weight not counted."""

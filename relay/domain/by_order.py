@@ -1,28 +1,28 @@
 """The view by order: tasks end about in the order in which they were submitted, as a frontier passes through them.
 
-A candidate stands in one of three places. **Unseen**: never looked at; only the first (of each weight) is worth a
-look. **Waiting**: looked at and unfinished, nobody behind it known to be finished; the first few of them are being
-worked on. **Overtaken**: one behind it has finished; in a strict queue it has too, unless it strays (a retry, one
-that is stuck), and a hazard on the clock since then tells.
+Those **ahead** of it nobody has overtaken: of the unseen only the first (of each weight) is worth a look, and the first
+few of those that wait are being worked on. Once one behind them has been seen finished, they are **overtaken**: in a
+strict queue they have ended too, unless they stray (a retry, one that is stuck), and a hazard on the clock since then
+tells.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from math import expm1
 from operator import itemgetter
 from typing import Any
 
-from relay.domain.candidate import NOWHERE, Candidate, Entry, Line, Shelves, by_submission
-from relay.domain.frontier import BEYOND_RATE, RANKS, Front, RankRates, Throughput
+from relay.domain.ahead import Ahead
+from relay.domain.backlog import Backlog
+from relay.domain.candidate import NOBODY, NOWHERE, Candidate, Entry, Proposal, Shelves
+from relay.domain.claims import Claims
+from relay.domain.frontier import BEYOND_RATE, Front, RankRates, Throughput
 from relay.domain.hazard import Hazard, steady_worth
+from relay.domain.scouts import Scouts
 
 REACH = 128  # a hit further ahead than so many tasks is no frontier: that task was refused at once, say
-
-SCOUTS = 1  # two find a wrong order sooner, and cost a queue twice as much
 SCOUTED = 64  # about so many tasks behind the front, within reach
 SCOUT_LEAST = 8  # with fewer ahead of it the front will be there soon
-SCOUT_FIRST, SCOUT_LAST = 8, 256  # a look at a scout after so many picks, then after twice as many
 OUT_OF_ORDER = 32  # a hit so far behind the front is news of the order
 FAR = 16  # so many tasks ahead of the frontier nothing is expected any more, and counting further only costs time
 
@@ -35,75 +35,54 @@ class ByOrder:
         self.ranks = RankRates()
         self.throughput = Throughput()
         self.hazard = Hazard()
-        self._unseen: dict[float, Line] = {}
-        self._being_asked: list[Candidate] = []  # those of the unseen
-        self._waiting: list[Candidate] = []  # in order, those being asked included
+        self.ahead = Ahead()
         self._overtaken = Shelves()
-        self._scouts: list[Candidate] = []
-        self._scout_at = self._scout_every = SCOUT_FIRST  # picks
+        self._scouts = Scouts()
+        self._claims = Claims()
         self.passed: list[Candidate] = []  # overtaken by the last answer
         self.refuted = False  # by the last answer
 
+    def add(self, candidate: Candidate) -> None:
+        """Hear that there is such a candidate."""
+        self.ahead.count += candidate.overtaken_at is None
+
     def put(self, entry: Entry) -> None:
-        """Take in a candidate that may be picked."""
+        """Let it be picked."""
         candidate = entry.candidate
         if candidate.overtaken_at is not None:
             self._put_overtaken(candidate)
-        elif not candidate.looked_at:
-            self._unseen.setdefault(candidate.weight, Line()).push(by_submission(candidate))
-        elif self._rank(candidate) is None and candidate not in self._scouts:
-            insort(self._waiting, candidate)
-
-    def take(self, candidate: Candidate) -> None:
-        """Hear that it is being asked: it is no candidate, and has its place in the order nevertheless."""
-        if not candidate.looked_at and candidate.overtaken_at is None:
-            self._being_asked.append(candidate)
-
-    def give_back(self, candidate: Candidate) -> None:
-        """Hear that it is being asked no more."""
-        if candidate in self._being_asked:
-            self._being_asked.remove(candidate)
+        elif not candidate.looked_at or candidate not in self._scouts:
+            self.ahead.put(candidate)
 
     def drop(self, candidate: Candidate) -> None:
         """Forget it."""
-        self.give_back(candidate)
-        rank = self._rank(candidate)
-        if rank is not None:
-            del self._waiting[rank]
-        if candidate in self._scouts:
-            self._scouts.remove(candidate)
+        self.ahead.count -= candidate.overtaken_at is None
+        self.ahead.drop(candidate)
+        self._scouts.dismiss(candidate)
+        self._claims.dropped(candidate)
 
-    def best(self, then: float) -> Candidate | None:
+    def best(self, then: float) -> Proposal:
         """Return the candidate that it would be worth most to have looked at by `then`."""
-        passed = ((each.weight * self._worth_overtaken(each, then), each) for each in self._overtaken.heads())
-        ahead = ((each.weight * self._worth_ahead(each, then), each) for each in self._ahead())
-        return max(chain(passed, ahead), key=itemgetter(0), default=(0.0, None))[1]
+        self._call_in_scouts()
+        candidates = chain(self._overtaken.heads(), self.ahead.next_ones())
+        proposals = (Proposal(each.weight * self.worth(each, then), each) for each in candidates)
+        return max(proposals, key=itemgetter(0), default=NOBODY)
 
     def scout(self, pick: int) -> Candidate | None:
-        """Return one far behind the front, of a few that are looked at now and then whatever is expected of them.
-
-        In a queue they tell nothing. But where a task is begun only when it is first asked about, or each takes its
-        own time, whoever looks at the front alone finds what looks like a queue for ever. The longer the scouts tell
-        nothing, the fewer of the picks they get.
-        """
-        if pick < self._scout_at:
+        """Return a scout that is to be looked at with this pick of the operation's, if it is time for that."""
+        if not self._scouts.due(pick):
             return None
-        self._scouts = [each for each in self._scouts if each.overtaken_at is None]
-        if len(self._scouts) < SCOUTS and self._unseen:
-            recruit = max(self._unseen.values(), key=len).behind(SCOUTED)
-            if recruit is not None and self._count_before(recruit, limit=SCOUT_LEAST) >= SCOUT_LEAST:
-                self._scouts.append(recruit)
-        free = (each for each in self._scouts if each.place != NOWHERE)
-        scout = min(free, key=lambda each: each.unfinished_at, default=None)
-        if scout is not None:
-            self._scout_at = pick + self._scout_every
-            self._scout_every = min(SCOUT_LAST, 2 * self._scout_every)
-        return scout
+        recruit = self.ahead.behind(SCOUTED) if self._scouts.wanted() else None
+        if recruit is not None and self.ahead.count_before(recruit, limit=SCOUT_LEAST) >= SCOUT_LEAST:
+            self._scouts.recruit(recruit)
+        return self._scouts.send(pick)
 
     def worth(self, candidate: Candidate, then: float) -> float:
         """Return what it is worth (s) to have looked at it by `then`, its weight not counted."""
-        passed = candidate.overtaken_at is not None
-        return self._worth_overtaken(candidate, then) if passed else self._worth_ahead(candidate, then)
+        if candidate.overtaken_at is not None:
+            return self.hazard.worth(*_overtaken_clock(candidate, then))
+        rate, since = self._rate_ahead(candidate)
+        return steady_worth(rate, max(0.0, then - since))
 
     def chance(self, candidate: Candidate, at: float) -> float:
         """Return the chance that it is finished at `at`."""
@@ -118,9 +97,23 @@ class ByOrder:
         if candidate.overtaken_at is None:
             self._learn_ahead(candidate, at, finished=finished)
             return
+        self._claims.checked(candidate, finished=finished)
         if candidate.unfinished_at <= candidate.overtaken_at:
             self.front.learn_overtaken(finished=finished)
         self.hazard.learn(*_overtaken_clock(candidate, at), finished=finished)
+
+    def hear(self, backlog: Backlog, at: float) -> bool:
+        """Hear how the queue stood at `at`; return whether the front is further than was known.
+
+        When fewer are pending upstream than are ahead of the front here, the first of these have ended.
+        """
+        if backlog.per_s > 0:
+            self.front.learn_pace(backlog.per_s)
+            self.throughput.learn_pace(backlog.per_s)
+        self.passed = self.ahead.take_first(min(self.ahead.count - backlog.pending, self._claims.allowed()))
+        self._claims.made(self.passed)
+        self._overtake(at)
+        return len(self.passed) > 0
 
     def finished_by(self, candidate: Candidate, *, chance: float) -> float:
         """Return when it will have ended with this chance: once the frontier has come by, and it did not stray."""
@@ -128,7 +121,7 @@ class ByOrder:
             seen_s = max(0.0, candidate.unfinished_at - candidate.overtaken_at)
             return candidate.overtaken_at + self.hazard.reached_at(seen_s, chance)
         passed_at = max(candidate.submitted_at, self.throughput.last_at)
-        passed_at += self.throughput.time_for(self._distance(candidate), chance=chance)
+        passed_at += self.throughput.time_for(self.ahead.place(candidate), chance=chance)
         return passed_at + self.hazard.reached_at(0.0, chance)
 
     def learned(self) -> dict[str, object]:
@@ -141,47 +134,39 @@ class ByOrder:
         self.hazard, self.throughput = learned["overtaken"], learned["throughput"]
 
     def sweep(self) -> None:
-        for line in self._unseen.values():
-            line.sweep()
-        self._unseen = {weight: line for weight, line in self._unseen.items() if len(line) > 0}
+        self.ahead.sweep()
         self._overtaken.sweep()
 
     def __len__(self) -> int:
-        lines = sum(map(len, self._unseen.values()))
-        return lines + len(self._being_asked) + len(self._waiting) + len(self._scouts) + len(self._overtaken)
+        return len(self.ahead) + len(self._scouts) + len(self._overtaken)
 
     def _learn_ahead(self, candidate: Candidate, at: float, *, finished: bool) -> None:
-        ahead = self._count_before(candidate, limit=REACH) if finished else 0
+        ahead = self.ahead.count_before(candidate, limit=REACH) if finished else 0
         self.refuted = candidate in self._scouts and ahead >= OUT_OF_ORDER
         if self.refuted:
-            self._scout_at, self._scout_every = 0, SCOUT_FIRST
+            self._scouts.start_anew()
         within_reach = finished and ahead < REACH
-        rank = self._rank(candidate)
+        rank = self.ahead.rank(candidate)
         self.front.misses = 0 if within_reach else self.front.misses + 1
         if rank is not None:
             self.ranks.learn(rank, at - candidate.unfinished_at, finished=finished)
-            if finished:
-                del self._waiting[rank]
-        elif candidate not in self._scouts and self._count_unseen_before(candidate, limit=1) == 0:
+        elif candidate not in self._scouts and self.ahead.count_unseen_before(candidate, limit=1) == 0:
             self.front.learn_first_look(self._rate_ahead(candidate)[1], at, finished=finished)
+        if finished:
+            self.ahead.count -= 1
+            self.ahead.drop(candidate)
         if within_reach:
-            passed = 1 + self._overtake_before(candidate, at)
-            self.throughput.learn_advance(passed, candidate.submitted_at, at)
+            self.passed = self.ahead.take_before(candidate)
+            self.passed += [each for each in self._scouts if each < candidate and each not in self.passed]
+            self._overtake(at)
+            self.throughput.learn_advance(1 + len(self.passed), candidate.submitted_at, at)
 
-    def _overtake_before(self, candidate: Candidate, at: float) -> int:
-        rank = bisect_left(self._waiting, candidate)
-        overtaken = self._waiting[:rank]
-        del self._waiting[:rank]
-        overtaken += [each for each in self._being_asked if each < candidate]
-        overtaken += [each for each in self._scouts if each < candidate and each not in overtaken]
-        for line in self._unseen.values():
-            overtaken += line.pop_before(candidate)
-        self.passed = overtaken
-        for each in overtaken:
+    def _overtake(self, at: float) -> None:
+        self.ahead.count -= len(self.passed)
+        for each in self.passed:
             each.overtaken_at = at
             if each.place != NOWHERE:
                 self._put_overtaken(each)
-        return len(overtaken)
 
     def _put_overtaken(self, candidate: Candidate) -> None:
         if candidate.overtaken_at is not None:
@@ -189,55 +174,21 @@ class ByOrder:
             entry = Entry(since, candidate.arrival, candidate.place, candidate)
             self._overtaken.push(entry, clock_s=since - candidate.overtaken_at)
 
-    def _ahead(self) -> Iterator[Candidate]:
-        """Return those who may be next: the first of the waiting and, of each weight, the first never looked at."""
-        self._call_in_scouts()
-        yield from (each for each in self._waiting[:RANKS] if each.place != NOWHERE)
-        yield from (head for line in self._unseen.values() if (head := line.head()) is not None)
-
     def _call_in_scouts(self) -> None:
         """Let a scout wait like others as soon as the front has come to it."""
         for each in [each for each in self._scouts if each.place != NOWHERE]:
-            if each.overtaken_at is None and each.looked_at and self._count_before(each, limit=1) == 0:
-                self._scouts.remove(each)
-                insort(self._waiting, each)
-
-    def _rank(self, candidate: Candidate) -> int | None:
-        rank = bisect_left(self._waiting, candidate)
-        return rank if rank < len(self._waiting) and self._waiting[rank] is candidate else None
-
-    def _count_unseen_before(self, candidate: Candidate, *, limit: int) -> int:
-        found = sum(each < candidate for each in self._being_asked)
-        for line in self._unseen.values():
-            found += line.count_before(candidate, limit=limit)
-        return min(found, limit)
-
-    def _count_before(self, candidate: Candidate, *, limit: int) -> int:
-        waiting = bisect_left(self._waiting, candidate)
-        return waiting if waiting >= limit else waiting + self._count_unseen_before(candidate, limit=limit)
-
-    def _distance(self, candidate: Candidate) -> int:
-        """Return about how many tasks have yet to end with it: exact when all were added in their order."""
-        heads = (head for line in self._unseen.values() if (head := line.head()) is not None)
-        first = min(chain(self._waiting[:1], self._being_asked, heads), default=candidate)
-        ahead = len(self._waiting) + sum(map(len, self._unseen.values()))
-        return max(1, min(candidate.arrival - first.arrival + 1, ahead))
+            if each.overtaken_at is None and each.looked_at and self.ahead.count_before(each, limit=1) == 0:
+                self._scouts.dismiss(each)
+                self.ahead.put(each)
 
     def _rate_ahead(self, candidate: Candidate) -> tuple[float, float]:
         """Return the hazard (1/s) of one that nobody has overtaken, and since when it has run."""
         if candidate in self._scouts:
             return BEYOND_RATE, candidate.unfinished_at
         if candidate.looked_at:
-            return self.ranks.rate(bisect_left(self._waiting, candidate)), candidate.unfinished_at
-        distance = self._count_unseen_before(candidate, limit=FAR)
+            return self.ranks.rate(self.ahead.count_waiting_before(candidate)), candidate.unfinished_at
+        distance = self.ahead.count_unseen_before(candidate, limit=FAR)
         return self.front.rate / (1 + distance), max(candidate.submitted_at, self.front.passed_at)
-
-    def _worth_ahead(self, candidate: Candidate, then: float) -> float:
-        rate, since = self._rate_ahead(candidate)
-        return steady_worth(rate, max(0.0, then - since))
-
-    def _worth_overtaken(self, candidate: Candidate, then: float) -> float:
-        return self.hazard.worth(*_overtaken_clock(candidate, then))
 
 
 def _overtaken_clock(candidate: Candidate, at: float) -> tuple[float, float]:

@@ -10,6 +10,8 @@ from heapq import heapify, heappop, heappush
 from math import log1p
 from typing import NamedTuple
 
+from relay.domain.operations import Operation
+
 NOWHERE = 0
 ROWS_PER_FOLD = 4  # tasks whose clocks are within 28 % of each other (e^(1/4)) share a row
 
@@ -24,6 +26,7 @@ class Candidate:
     """
 
     key: str
+    operation: Operation
     weight: float
     submitted_at: float
     arrival: int
@@ -67,6 +70,16 @@ def by_submission(candidate: Candidate) -> Entry:
     return Entry(candidate.submitted_at, candidate.arrival, candidate.place, candidate)
 
 
+class Proposal(NamedTuple):
+    """Whom to look at, and what that is worth (s, the weight counted)."""
+
+    worth: float
+    candidate: Candidate | None
+
+
+NOBODY = Proposal(0.0, None)
+
+
 class Line:
     """Candidates by their entries, each step O(log n)."""
 
@@ -84,6 +97,13 @@ class Line:
         while self._heap and self._heap[0].left_behind:
             heappop(self._heap)
         return self._heap[0].candidate if self._heap else None
+
+    def pop(self) -> Candidate | None:
+        """Take out who is first."""
+        head = self.head()
+        if head is not None:
+            heappop(self._heap)
+        return head
 
     def behind(self, count: int) -> Candidate | None:
         """Return about the one with so many ahead of it, or the last one when there are fewer: O(count)."""

@@ -17,6 +17,7 @@ RANKS = 8  # so many unfinished tasks at the front are watched
 RANK_GROUPS = 4  # ranks 0, 1, 2-3 and 4-7 learn one rate each
 BEYOND_RATE = 1e-6  # 1/s: of one too far back to be watched nothing is expected
 DRIFT = 0.25  # after a hit the front is put this far into the time that the hit may have taken
+TOLD_S = 5.0  # a pace told by the upstream counts as if it had been observed for so long
 LEAST_S = 1e-3  # no time between two looks counts for less, so that no rate is infinite
 
 
@@ -55,6 +56,11 @@ class Front:
             all_strays = (self.strays / self.overtaken) ** self.misses
             self.exposure_s += seconds
             self.passed_at = since + seconds * not_come / (not_come + all_strays)
+
+    def learn_pace(self, per_s: float) -> None:
+        """Learn how many tasks the upstream says it ends in a second."""
+        self.hits += per_s * TOLD_S
+        self.exposure_s += TOLD_S
 
     def learn_overtaken(self, *, finished: bool) -> None:
         """Learn from the first look at a task that the front has passed."""
@@ -111,6 +117,12 @@ class Throughput:
             self.seconds = self.seconds * kept + gap_s
             self.squares = self.squares * kept + gap_s * gap_s / tasks
         self.last_at = max(at, self.last_at)
+
+    def learn_pace(self, per_s: float) -> None:
+        """Learn how many tasks the upstream says it ends in a second, taking their gaps for exponential."""
+        self.gaps += per_s * TOLD_S
+        self.seconds += TOLD_S
+        self.squares += 2 * TOLD_S / per_s
 
     def time_for(self, tasks: int, *, chance: float) -> float:
         """Return within how many seconds it will have passed so many tasks with this chance.

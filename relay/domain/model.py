@@ -1,5 +1,6 @@
 """What was learned of an account, as bytes: written now and then, read after a takeover, and no great loss without."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any
@@ -8,22 +9,42 @@ import orjson
 
 MODEL_LIMIT_BYTES = 4_096
 MOST = 1e15  # no count, no time and no instant is greater
+_UNPACKED_LIMIT_BYTES = 65_536
+_INSTANTS = 1e6  # greater numbers are instants, of which hundredths of a second count
+
+Parts = Mapping[str, Any]  # dataclasses of numbers and of lists of numbers, by name
 
 
-def written(parts: Mapping[str, Any]) -> bytes:
-    """Return the parts, dataclasses of numbers and of lists of numbers, as JSON."""
-    return orjson.dumps(
-        {name: {told.name: getattr(part, told.name) for told in _told(part)} for name, part in parts.items()}
-    )
+def written(groups: Mapping[str, Parts]) -> bytes:
+    """Return groups of parts, by name, as packed JSON; numbers are rounded to four digits that count."""
+    document = {
+        group: {
+            name: {told.name: _rounded(getattr(part, told.name)) for told in _told(part)}
+            for name, part in parts.items()
+        }
+        for group, parts in groups.items()
+    }
+    return zlib.compress(orjson.dumps(document), 9)
 
 
-def read(model: bytes, parts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return parts of the same kinds as those given, as the model has them, or None when it is damaged or older."""
+def read(model: bytes, like: Parts) -> dict[str, dict[str, Any]]:
+    """Return groups of parts of the same kinds as those given, as the model has them; none when it is damaged."""
     try:
-        document = orjson.loads(model)
-        return {name: _part(document[name], part) for name, part in parts.items()}
-    except (ValueError, KeyError, TypeError):
-        return None
+        unpacked = zlib.decompressobj().decompress(model, _UNPACKED_LIMIT_BYTES)
+        return {
+            group: {name: _part(parts[name], part) for name, part in like.items()}
+            for group, parts in orjson.loads(unpacked).items()
+        }
+    except (zlib.error, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    if not isinstance(value, float):
+        return value
+    return round(value, 2) if value > _INSTANTS else float(f"{value:.4g}")
 
 
 def _told(part: Any) -> list[Field[Any]]:

@@ -30,6 +30,11 @@ class OperationDetails:
     id_key: str
 
 
+def metrics_path(status_path: str) -> str:
+    """Return the path of the metrics call that stands beside a status call."""
+    return f"{status_path.removesuffix('/status')}/metrics"
+
+
 DETAILS = {
     Operation.LEAD_UPDATE: OperationDetails("Lead Update", "/lead/update/status", "RequestID"),
     Operation.LEAD_CAPTURE: OperationDetails("Lead Capture", "/lead/capture/status", "RequestId"),

@@ -1,12 +1,14 @@
-"""What an account's answers make one expect: two views of it, and the better predictor of the two in charge."""
+"""What an operation's answers make one expect: two views of it, and the better predictor of the two in charge."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import log
+from math import inf, log
+from typing import Any
 
+from relay.domain.backlog import Backlog
 from relay.domain.by_age import ByAge
 from relay.domain.by_order import ByOrder
-from relay.domain.candidate import Candidate, Entry
-from relay.domain.model import read, written
+from relay.domain.candidate import NOBODY, Candidate, Entry, Proposal
 
 MOST_TRUST = 8.0  # nats: however long one view was right, a few surprises show that the world has changed
 SWITCH = 1.0  # nats: so much better the other view must be to take over, or chance would swap them; 3 costs 4 %
@@ -30,39 +32,49 @@ class Trust:
 
 
 class Outlook:
-    """The two views of an account. Each learns from every answer; times are Unix seconds."""
+    """The two views of an operation. Each learns from every answer; times are Unix seconds."""
 
     def __init__(self) -> None:
         self._trust, self._age, self._order = Trust(), ByAge(), ByOrder()
+        self._picks = 0
+        self.asked_at = -inf
+
+    def add(self, candidate: Candidate) -> None:
+        """Hear that there is such a candidate."""
+        self._order.add(candidate)
 
     def put(self, entry: Entry) -> None:
-        """Take in a candidate that may be picked."""
+        """Let it be picked."""
         self._age.put(entry)
         self._order.put(entry)
 
-    def take(self, candidate: Candidate) -> None:
+    def take(self, candidate: Candidate, now: float) -> None:
         """Hear that it is being asked."""
-        self._order.take(candidate)
+        self._picks += 1
+        self.asked_at = now
+        self._order.ahead.take(candidate)
 
     def give_back(self, candidate: Candidate) -> None:
         """Hear that it is being asked no more."""
-        self._order.give_back(candidate)
+        self._order.ahead.give_back(candidate)
 
     def drop(self, candidate: Candidate) -> None:
         """Forget it."""
         self._order.drop(candidate)
 
-    def best(self, then: float, *, pick: int) -> Candidate | None:
+    def scout(self) -> Candidate | None:
+        """Return whom to look at whatever is expected of it, if it is time for that."""
+        return self._order.scout(self._picks + 1) if self._trust.in_order else None
+
+    def best(self, then: float) -> Proposal:
         """Return whom it is worth most to have looked at by `then`, as the view whose pick it is sees it.
 
         The longer the view by order has looked ahead in vain, the fewer of the picks are left to it.
         """
-        scout = self._order.scout(pick) if self._trust.in_order else None
-        if scout is not None:
-            return scout
         every = 1 + self._order.front.misses // LOST_AFTER
-        asks_order = self._trust.in_order and (pick + 1) % every == 0  # + 1: the guard has the multiples of four
-        return (self._order.best(then) if asks_order else None) or self._age.best(then)
+        asks_order = self._trust.in_order and (self._picks + 2) % every == 0  # + 2: the guard has the multiples of four
+        proposal = self._order.best(then) if asks_order else NOBODY
+        return proposal if proposal.candidate is not None else self._age.best(then)
 
     def worth(self, candidate: Candidate, then: float) -> float:
         """Return what it is worth (s) to have looked at it by `then`, as the view in charge sees it."""
@@ -76,27 +88,32 @@ class Outlook:
         if self._order.refuted:
             self._trust = Trust(score=-MOST_TRUST, in_order=False)
 
+    def hear(self, backlog: Backlog, at: float) -> bool:
+        """Hear how the queue stood upstream at `at`, and return whether that was news."""
+        return self._trust.in_order and self._order.hear(backlog, at)
+
+    @property
+    def ahead(self) -> int:
+        """How many tasks no later one has overtaken."""
+        return self._order.ahead.count
+
     @property
     def passed(self) -> list[Candidate]:
-        """Those that the last answer has overtaken."""
+        """Those that the last answer or hint has overtaken."""
         return self._order.passed
 
     def finished_by(self, candidate: Candidate, *, chance: float) -> float:
         """Return when it will have ended with this chance, as the view in charge sees it."""
         return self._in_charge.finished_by(candidate, chance=chance)
 
-    def model(self) -> bytes:
-        """Return what was learned, at most `MODEL_LIMIT_BYTES`."""
-        for hazard in (self._age.hazard, self._order.hazard):
-            hazard.sum_up()  # so that the writer goes on exactly as its reader does
-        return written(self._learned())
+    def learned(self) -> dict[str, Any]:
+        """Return what was learned, by name."""
+        return {"trust": self._trust, "by_age": self._age.hazard} | self._order.learned()
 
-    def learn_from(self, model: bytes) -> None:
-        """Go on from what another had learned; from a damaged or older model nothing is taken."""
-        learned = read(model, self._learned())
-        if learned is not None:
-            self._trust, self._age.hazard = learned["trust"], learned["by_age"]
-            self._order.recall(learned)
+    def recall(self, learned: Mapping[str, Any]) -> None:
+        """Go on from what another had learned."""
+        self._trust, self._age.hazard = learned["trust"], learned["by_age"]
+        self._order.recall(learned)
 
     def sweep(self) -> None:
         self._age.sweep()
@@ -108,9 +125,6 @@ class Outlook:
     @property
     def _in_charge(self) -> ByAge | ByOrder:
         return self._order if self._trust.in_order else self._age
-
-    def _learned(self) -> dict[str, object]:
-        return {"trust": self._trust, "by_age": self._age.hazard} | self._order.learned()
 
 
 def _log_likelihood(chance: float, *, finished: bool) -> float:

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 from relay import crash, log, metrics
 from relay.clients.upstream import UpstreamClient
@@ -11,14 +13,17 @@ from relay.context import Relay
 from relay.crash import Point
 from relay.domain.account import Account
 from relay.domain.answer import Answer, AnswerKind
+from relay.domain.backlog import Hints
 from relay.domain.budget import Tally
 from relay.domain.errors import FencedError
 from relay.domain.gate import Gate, GateState, after_answer, after_send
+from relay.domain.operations import Operation
 from relay.domain.outage import Outages
 from relay.domain.slots import Slot, Slots
 from relay.domain.task import Task, TaskState, rest_s
 from relay.lanes.pending import Pending
 from relay.lanes.stirring import Stirring
+from relay.services.hint import ask_backlog, heed
 from relay.services.poll import Asker, ask, settle, tells_of_the_task
 from relay.store.lanes import AHEAD_MS
 from relay.store.write import Fence
@@ -49,6 +54,7 @@ class Polls:
         self._gate = Gate()
         self._past_outages = Outages()
         self._tally = Tally()
+        self._hints = Hints()
         self._under_way: set[asyncio.Task[None]] = set()
         self._hungry = metrics.WAITING.hungry_since
 
@@ -68,13 +74,13 @@ class Polls:
         while self.account is not None:
             now, wall = self._loop.time(), time.time()
             slot = None if self._held_back(now, wall) else self.slots.take(now)
-            key = None if slot is None else self._pending.picker.pick(now=wall)
-            if slot is None or key is None:
+            call = None if slot is None else self._next_call(self.account, slot, wall)
+            if call is None:
                 return
             self._sent(now, wall)
-            poll = self._loop.create_task(self._poll(self.account, key, self._pending.tasks[key], slot))
-            self._under_way.add(poll)
-            poll.add_done_callback(self._under_way.discard)
+            under_way = self._loop.create_task(call)
+            self._under_way.add(under_way)
+            under_way.add_done_callback(self._under_way.discard)
 
     def next_at(self) -> float:
         """Return when the next poll may be sent (the loop's clock), or infinity when something must happen first."""
@@ -124,6 +130,29 @@ class Polls:
         metrics.GATE_WAIT.observe(now - self._hungry.pop(self._fence.lane.account, now))
         metrics.UPSTREAM_OVERSPENT.inc(not self._tally.admits(self.slots.limit, now))
         self._gate = after_send(self._gate, self._relay.gates, now=wall)
+
+    def _next_call(self, account: Account, slot: Slot, wall: float) -> Coroutine[Any, Any, None] | None:
+        """Return the call that is worth most now: a poll, or now and then the metrics call."""
+        hinted = self._relay.settings.upstream_metrics_hint
+        operation = self._hints.due(self._pending.picker.ahead()) if hinted else None
+        if operation is not None:
+            return self._hint(account, operation, slot)
+        key = self._pending.picker.pick(now=wall)
+        return None if key is None else self._poll(account, key, self._pending.tasks[key], slot)
+
+    async def _hint(self, account: Account, operation: Operation, slot: Slot) -> None:
+        """Ask how the operation's queue stands. Of the gate it moves only what a refusal for rate does."""
+        asked_at = time.time()
+        try:
+            told = await ask_backlog(Asker(account, self._upstream), operation)
+        finally:
+            self.slots.answered(slot, self._loop.time())
+        if isinstance(told, Answer) and told.kind is AnswerKind.THROTTLED:
+            now = time.time()
+            self._close_gate(after_answer(self._gate, told, self._relay.gates, self.slots.limit, now=now))
+        self._hints.told(operation, heed(self._pending.picker, operation, told, asked_at=asked_at))
+        self._pending.passed(now=time.time())
+        self._done.stir()
 
     async def _poll(self, account: Account, key: str, task: Task, slot: Slot) -> None:
         crash.reached(Point.POLL_PICKED, task.name.request_id)

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from relay.domain.adaptive import PROMISE_S, PROMISE_TURNS, SLOT_S, Adaptive
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.model import MODEL_LIMIT_BYTES
+from relay.domain.operations import Operation
 from relay.domain.task import Looks
 from tests.support.builders import NOW, a_task
 
@@ -21,7 +22,7 @@ ROUND_TRIP_S = 0.08
 def entries_kept(picker: Adaptive) -> int:
     """Return how much the picker holds of any task."""
     tasks = len(picker._candidates) + len(picker._asked_at) + len(picker._rests_until) + len(picker._resting)
-    return tasks + len(picker._line) + len(picker._outlook)
+    return tasks + len(picker._line) + len(picker._outlooks)
 
 
 class Lane(RuleBasedStateMachine):
@@ -73,7 +74,7 @@ class Lane(RuleBasedStateMachine):
             self.drop(key)
         self.picker.pick(now=self.now)
         self.picker._line.sweep()
-        self.picker._outlook.sweep()
+        self.picker._outlooks.sweep()
         assert entries_kept(self.picker) == 0
 
     @invariant()
@@ -115,7 +116,7 @@ class World:
         return key
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     count=st.integers(1, 40),
     hits=st.lists(st.integers(0, 3), min_size=1, max_size=40),
@@ -127,7 +128,7 @@ def test_nobody_starves_in_any_world(count: int, hits: list[int], favourites: in
     for number in range(count):
         world.add(str(number))
     key = "0"
-    for poll in range(8_000):
+    for poll in range(6_000):
         key = world.poll(finished=int(key) < favourites and hits[poll % len(hits)] == 0)
     turn_s = count * SLOT_S
     longest_s = max(world.longest_unseen_s, *(world.now - at for at in world.seen_at.values()))
@@ -136,7 +137,7 @@ def test_nobody_starves_in_any_world(count: int, hits: list[int], favourites: in
 
 def without_scouts(world: World) -> World:
     """Send no scouts: the next holder begins with scouts of its own."""
-    world.picker._outlook._order._scout_at = 1_000_000
+    world.picker._outlooks._by_operation[Operation.LEAD_UPDATE]._order._scouts._next_pick = 1_000_000
     return world
 
 
@@ -144,7 +145,8 @@ def copied(world: World) -> World:
     """Return the world as the lane's next holder finds it: from the model and what is written of each task."""
     copy = without_scouts(World(Adaptive(), world.now))
     copy.picker.learn_from(world.picker.model())
-    copy.picker._picks = world.picker._picks  # whose pick it is may differ, no more
+    for picker in (world.picker, copy.picker):  # whose pick it is may differ, no more
+        picker._picks = picker._outlooks._by_operation[Operation.LEAD_UPDATE]._picks = 0
     for key, candidate in world.picker._candidates.items():
         last_at = candidate.unfinished_at if candidate.looked_at else None
         looks = Looks(int(candidate.looked_at), last_at, overtaken_at=world.picker.overtaken_at(key))

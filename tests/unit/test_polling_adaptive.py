@@ -1,14 +1,27 @@
 """What the adaptive picker makes of answers: whose turn it is when something tells the tasks apart."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import pytest
 
 from relay.domain.adaptive import Adaptive
 from relay.domain.answer import Answer, AnswerKind
+from relay.domain.budget import Limit
+from relay.domain.model import MODEL_LIMIT_BYTES
+from relay.domain.operations import Operation
 from relay.domain.task import Looks
-from tests.support.builders import NOW, a_task
+from relay.simulate.arrivals import Steady
+from relay.simulate.durations import Durations
+from relay.simulate.run import simulate
+from relay.simulate.summary import summarize
+from relay.simulate.work import Work
+from relay.simulate.world import Load, World
+from tests.support.builders import NAME, NOW, a_task
 
 PENDING, FINAL = Answer(AnswerKind.PENDING), Answer(AnswerKind.FINAL)
 SLOT_S = 0.2
+LIMIT = Limit(25, 5.0)
 NO_ANSWERS = sorted(set(AnswerKind) - {AnswerKind.PENDING, AnswerKind.FINAL})
 
 
@@ -169,3 +182,45 @@ def test_an_estimate_is_later_for_more_certainty_and_for_those_further_back() ->
     near, near_surely, far, far_surely = [estimate or 0.0 for estimate in estimates]
     assert NOW + 66 < near < near_surely < far < far_surely
     assert picker.finished_by("unknown", now=NOW, chance=0.5) is None
+
+
+def two_kinds(slow: Operation) -> World:
+    """Draw quick tasks of one operation and slow ones of another, or of the same."""
+    quick = Load(Steady(2.1), Work(Durations("lognormal", (2.0, 0.4))), 400.0).world(1)
+    rest = Load(Steady(0.9), Work(Durations("lognormal", (60.0, 0.4))), 400.0).world(2)
+    return World(tuple(sorted((*quick.lives, *(life._replace(operation=slow) for life in rest.lives)))))
+
+
+def test_each_operation_is_learned_by_itself() -> None:
+    apart, alike = (
+        summarize([simulate(two_kinds(slow), Adaptive(), LIMIT)], LIMIT).mean_s
+        for slow in (Operation.CALL_LOG, Operation.LEAD_UPDATE)
+    )
+    assert apart < 0.8 * alike
+
+
+def taught(operations: Iterable[Operation]) -> Adaptive:
+    """Return a picker that has seen sixty tasks of each operation end."""
+    picker = Adaptive()
+    for number, operation in enumerate(operation for operation in operations for _ in range(60)):
+        name = replace(NAME, operation=operation, request_id=str(number))
+        picker.add(str(number), a_task(name=name, registered_at=NOW + number - 7.7), now=NOW + number)
+        assert picker.pick(now=NOW + number) == str(number)
+        picker.answered(str(number), FINAL, now=NOW + number)
+        picker.drop(str(number))
+    return picker
+
+
+def test_what_was_learned_of_all_operations_fits_and_is_taken_over() -> None:
+    picker, successor = taught(Operation), Adaptive()
+    model = picker.model()
+    assert len(model) <= MODEL_LIMIT_BYTES
+    successor.learn_from(model)
+    for operation in Operation:
+        new = a_task(name=replace(NAME, operation=operation), registered_at=NOW + 1_000)
+        estimates = []
+        for each in (picker, successor):
+            each.add("new", new, now=NOW + 1_000)
+            estimates.append(each.finished_by("new", now=NOW + 1_000, chance=0.5))
+            each.drop("new")
+        assert estimates[0] == estimates[1]
