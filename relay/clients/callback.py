@@ -2,9 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import cast
 
 import httpx
 
@@ -14,6 +15,7 @@ from relay.domain.delivery import EXCERPT_BYTES, Outcome, Reply, outcome_of, par
 from relay.domain.destination import DestinationPolicy, Target, Verdict, parse
 
 HOST_CONNECTIONS = 4
+MAX_PARTS = 64  # 16 KiB in chunks of one byte would be thousands of them, and a tenth of a second of this process
 _HEADERS = {
     "accept": "*/*",
     "accept-encoding": "identity",
@@ -152,11 +154,14 @@ def _request(host: _Host, target: Target, body: bytes, headers: Mapping[str, str
 
 async def _read_excerpt(response: httpx.Response, deadline: float) -> bytes:
     """Return the body's first KiB, however the rest fails: the status line has decided already."""
-    excerpt = bytearray()
+    excerpt, parts = bytearray(), 0
     try:
-        async with asyncio.timeout_at(deadline):
-            async for chunk in response.aiter_raw():
-                excerpt += chunk[: EXCERPT_BYTES - len(excerpt)]
+        async with asyncio.timeout_at(deadline), aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as body:
+            async for part in body:
+                excerpt += part[: EXCERPT_BYTES - len(excerpt)]
+                parts += 1
+                if parts == MAX_PARTS:
+                    break
     except _FAILURES:
         pass
     finally:

@@ -22,6 +22,8 @@ CONNECT_TIMEOUT_S = 5.0
 KEEPALIVE_S = 4.0  # shorter than the 5 s of many servers, so that they seldom close first
 MAX_ADDRESSES_TRIED = 3
 RESOLVE_TIMEOUT_S = 2.0
+# Whatever is asked for, the event loop takes out of a socket what is in it: 200 floods at once were 25 MiB.
+_SOCKET_OPTIONS: tuple[httpcore.SOCKET_OPTION, ...] = ((socket.SOL_SOCKET, socket.SO_RCVBUF, ANSWER_BYTES),)
 
 Resolve = Callable[[str], Awaitable[list[Address]]]
 SocketOptions = Iterable[httpcore.SOCKET_OPTION]
@@ -137,7 +139,10 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         failure = AttemptError(Outcome.CONNECT_ERROR, "")
         for address in addresses:
             try:
-                return GuardedStream(await self._network.connect_tcp(str(address), port, CONNECT_TIMEOUT_S))
+                stream = await self._network.connect_tcp(
+                    str(address), port, CONNECT_TIMEOUT_S, socket_options=_SOCKET_OPTIONS
+                )
+                return GuardedStream(stream)
             except httpcore.ConnectTimeout:
                 failure = AttemptError(Outcome.TIMEOUT, f"{address}: no connection within {CONNECT_TIMEOUT_S:g} s")
             except httpcore.ConnectError as error:

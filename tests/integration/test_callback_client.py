@@ -1,9 +1,6 @@
 """The callback client against real sockets: what receivers do, and what each is called."""
 
 import asyncio
-import gzip
-import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from ipaddress import ip_network
@@ -14,6 +11,7 @@ from relay import __version__
 from relay.clients.callback import HOST_CONNECTIONS, CallbackClient
 from relay.domain.delivery import Outcome, Reply
 from relay.domain.destination import DestinationPolicy
+from tests.support.hostile import HOSTILE, say_nothing
 from tests.support.listener import OK, Answer, listener, status
 
 LOOPBACK = DestinationPolicy(allow=(ip_network("127.0.0.0/8"),))
@@ -97,75 +95,13 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
     assert canary.connects == 0
 
 
-async def drip_head(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 ")
-    await drip_for_ever(writer)
-
-
-async def drip_body(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
-    await drip_for_ever(writer)
-
-
-async def drip_for_ever(writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"O")
-        await writer.drain()
-        await asyncio.sleep(0.01)  # a slow receiver is what this is
-
-
-async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    await reader.read()
-
-
-async def early_close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 ")
-
-
-async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    linger_for_nothing = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_nothing)
-
-
-async def reset_after_200(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nabc")
-    await writer.drain()
-    await reset(reader, writer)
-
-
-def flood(first: bytes, then: bytes) -> Answer:
-    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(first)
-        while True:
-            writer.write(then * 100)
-            await writer.drain()
-
-    return answer
-
-
-BOMB = gzip.compress(bytes(50_000_000))
-
-
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        (say_nothing, Outcome.TIMEOUT),
-        (drip_head, Outcome.TIMEOUT),
-        (drip_body, Outcome.DELIVERED),
-        (reset_after_200, Outcome.DELIVERED),
-        (early_close, Outcome.PROTOCOL_ERROR),
-        (reset, Outcome.CONNECT_ERROR),
-        (flood(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), Outcome.PROTOCOL_ERROR),
-        (flood(b"HTTP/1.1 200 OK\r\n", b"x-flood: 1\r\n"), Outcome.PROTOCOL_ERROR),
-        (flood(b"HTTP/1.1 200 OK\r\nx-long: ", b"x" * 1_000), Outcome.PROTOCOL_ERROR),
-        (flood(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1_000), Outcome.DELIVERED),
-        (flood(b"HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n"), Outcome.SERVER_ERROR),
-        (flood(b"", b"SSH-2.0-OpenSSH_9.2\r\n"), Outcome.PROTOCOL_ERROR),
-        (b"\x00\xff garbage \r\n\r\n", Outcome.PROTOCOL_ERROR),
+        *HOSTILE.values(),
         (status("101 Switching Protocols"), Outcome.PROTOCOL_ERROR),
         (b"HTTP/1.1 2000 OK\r\n\r\n", Outcome.PROTOCOL_ERROR),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", Outcome.PROTOCOL_ERROR),
-        (status("200 OK", "content-encoding: gzip", body=BOMB), Outcome.DELIVERED),
     ],
 )
 async def test_whatever_a_receiver_does_has_a_name_and_an_end(

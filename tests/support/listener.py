@@ -34,13 +34,14 @@ class Listener:
 @asynccontextmanager
 async def listener(answer: bytes | Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Listener]:
     """Serve `answer` to every request, or let it act on the connection after the request."""
-    listening, tasks = Listener(), set[asyncio.Task[None]]()
+    listening, tasks, writers = Listener(), set[asyncio.Task[None]](), list[asyncio.StreamWriter]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         listening.connects += 1
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
+        writers.append(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 listening.requests.append(await _read_request(reader))
@@ -58,6 +59,9 @@ async def listener(answer: bytes | Answer, tls: ssl.SSLContext | None = None) ->
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()  # what is still to be sent has nobody to take it
+        await asyncio.sleep(0)  # the loop closes aborted transports in its next round
 
 
 async def _read_request(reader: asyncio.StreamReader) -> bytes:
