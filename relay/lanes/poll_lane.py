@@ -26,6 +26,7 @@ MODEL_KEPT_EVERY_S = 30.0  # it can be lost: then it is learned again
 OUTAGE_KEPT_EVERY_S = 5.0
 LATE_AT_ONCE = 50  # tasks whose deadline has passed, between two looks at the clock
 DRAIN_S = 0.8
+SET_BACK_S = 1.0  # less is waited for
 
 logger = log.get(__name__)
 
@@ -49,6 +50,7 @@ class PollLane:
         self._keep_model_at = self._loop.time() + MODEL_KEPT_EVERY_S
         self._kept_outages = Outages()
         self._keep_outages_at = 0.0
+        self._ahead_s = time.time() - self._loop.time()
         self._behind = True  # until all that has changed is loaded
         self._stopping = False
 
@@ -83,12 +85,21 @@ class PollLane:
         if self._loop.time() - self._turned_at > LEASE_MS / 1000:
             self._stopping = True
             return
+        self._stop_when_set_back()
         await self._expire_late()
         self._polls.send_ready()
         moment_in_s = self._pending.next_moment() - time.time()
         await self._stirring.sleep_until(
             min(self._polls.next_at(), self._turn_due_at(), self._loop.time() + moment_in_s)
         )
+
+    def _stop_when_set_back(self) -> None:
+        """Hand the lane back when the wall clock was set back: rests and waits that were begun would last too long."""
+        ahead_s = time.time() - self._loop.time()
+        if ahead_s < self._ahead_s - SET_BACK_S:
+            logger.warning("clock_set_back", lane=str(self.fence.lane), by_s=round(self._ahead_s - ahead_s, 1))
+            self._stopping = True
+        self._ahead_s = ahead_s
 
     def _turn_due_at(self) -> float:
         return min(self._next_turn_at, self._turned_at + STIRRED_TURN_S) if self._stirred else self._next_turn_at

@@ -5,8 +5,7 @@
 -- Returns {epoch, 1 when it was reclaimed else 0}, or {'0', ms until the lease of its holder ends}.
 -- The epoch is the fencing token: it grows even when the store has lost the last one.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = store_now()
 local holder, epoch, slots, turned = unpack(redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'slots', 'turned'))
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 

@@ -6,8 +6,7 @@
 -- Returns false when fenced, else {ms until the next is due or -1, id, ...}.
 
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return false end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = store_now()
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 redis.call('HDEL', KEYS[1], 'stirred')
 

@@ -47,10 +47,7 @@ if conflict then return current end
 
 local clock
 local function now()
-  if not clock then
-    local time = redis.call('TIME')
-    clock = time[1] * 1000 + math.floor(time[2] / 1000)
-  end
+  clock = clock or store_now()
   return clock
 end
 

@@ -27,8 +27,7 @@ async def waiting(store: Store) -> Waiting:
     A poll is due here when nobody holds its lane, since the lane wants a holder; that of a lane which is held, its
     holder knows. A delivery is due when its time has come and nobody has claimed it.
     """
-    seconds, micros = await store.ask("TIME")
-    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    now_ms = await store.now_ms()
     found = await store.ask("ZRANGE", keys.LANES, 0, -1, "WITHSCORES")
     lanes = [(LaneName.parse(lane.decode()), float(score)) for lane, score in zip(found[::2], found[1::2], strict=True)]
     polls = [(lane.account, wanted_ms) for lane, wanted_ms in lanes if lane.kind is LaneKind.POLL]

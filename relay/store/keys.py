@@ -14,6 +14,7 @@ from relay.domain.registration import RegistrationState, shard_of
 from relay.domain.task import TaskName
 
 LANES = "relay:lanes"  # zset: lane -> when its lease ends, or when it needs a holder (store ms)
+CLOCK = "relay:clock"  # hash: how far the store's clock is ahead of the server's own (clock.lua)
 WORKERS = "relay:workers"  # zset: worker -> until when it is alive (store ms)
 ACCOUNTS = "relay:accounts"  # hash: account -> its settings as JSON, the key encrypted
 INDEXED = "relay:indexed"  # set: the clients that have an index

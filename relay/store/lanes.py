@@ -161,17 +161,19 @@ class LaneStore:
 
     async def due(self) -> list[LaneName]:
         """Return lanes that want a holder now, the one that has waited longest first."""
-        found = await self._store.ask("ZRANGE", keys.LANES, "-inf", await self._now_ms(), "BYSCORE", "LIMIT", 0, PAGE)
+        found = await self._store.ask(
+            "ZRANGE", keys.LANES, "-inf", await self._store.now_ms(), "BYSCORE", "LIMIT", 0, PAGE
+        )
         return [LaneName.parse(lane.decode()) for lane in found]
 
     async def next_due_s(self) -> float | None:
         """Return in how many seconds the first lane will want a holder, or None when there is no lane."""
         first = await self._store.ask("ZRANGE", keys.LANES, 0, 0, "WITHSCORES")
-        return (float(first[1]) - await self._now_ms()) / 1000 if first else None
+        return (float(first[1]) - await self._store.now_ms()) / 1000 if first else None
 
     async def share(self, *, alive_s: float) -> int:
         """Say that this worker is alive for so many seconds, and return how many lanes are its fair share."""
-        now_ms = await self._now_ms()
+        now_ms = await self._store.now_ms()
         await self._store.ask("ZADD", keys.WORKERS, now_ms + round(alive_s * 1000), self._holder)
         await self._store.ask("PEXPIRE", keys.WORKERS, round(alive_s * 1000))
         await self._store.ask("ZREMRANGEBYSCORE", keys.WORKERS, "-inf", now_ms)
@@ -182,10 +184,6 @@ class LaneStore:
     async def leave(self) -> None:
         """Say that this worker takes no more lanes."""
         await self._store.ask("ZREM", keys.WORKERS, self._holder)
-
-    async def _now_ms(self) -> int:
-        seconds, micros = await self._store.ask("TIME")
-        return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _held(answer: Any, fence: Fence) -> Any:

@@ -15,8 +15,7 @@ if #first == 0 then
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
   return 1
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = store_now()
 local due = ARGV[4] == 'poll' and now or tonumber(first[2])
 redis.call('ZADD', KEYS[2], due, ARGV[1])
 if due <= now then redis.call('PUBLISH', ARGV[3], ARGV[1]) end

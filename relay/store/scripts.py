@@ -8,6 +8,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from relay import metrics
 from relay.domain.errors import StoreUnavailableError
+from relay.store import keys as names
 from relay.store.link import Link, Word
 
 
@@ -16,7 +17,7 @@ class Script:
 
     def __init__(self, link: Link, name: str) -> None:
         self._link = link
-        self._source = files("relay.store").joinpath(f"{name}.lua").read_text()
+        self._source = f"local CLOCK = '{names.CLOCK}'\n{_read('clock')}{_read(name)}"
         self._sha = sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, keys: list[str], args: list[Word]) -> Any:
@@ -27,6 +28,10 @@ class Script:
             return await refusing(self._link.ask("EVAL", self._source, len(keys), *keys, *args))
         except RedisError as error:
             raise _unavailable(error) from error
+
+
+def _read(name: str) -> str:
+    return files("relay.store").joinpath(f"{name}.lua").read_text()
 
 
 async def refusing(asked: Any) -> Any:

@@ -41,6 +41,7 @@ class Store:
         self._pool = pool
         self.link = Link(pool)
         self._commit = Script(self.link, "commit")
+        self._now = Script(self.link, "now")
 
     async def aclose(self) -> None:
         await self.link.aclose()
@@ -56,6 +57,11 @@ class Store:
         if verdict == b"conflict":
             return Conflict({key: value for (key, _), value in zip(write.saved, current, strict=True)})
         return None
+
+    async def now_ms(self) -> int:
+        """Return the store's clock, which is never set back (`clock.lua`)."""
+        now_ms: int = await self._now([], [])
+        return now_ms
 
     async def ask(self, *command: Any) -> Any:
         """Send one plain reading command."""

@@ -23,8 +23,7 @@
 -- instant at which a slot comes free or -1, changes {task, number, ...}}.
 
 local HOUR, DAY = 3600000, 86400000
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now, server_now = store_now()
 local epoch, turned, slots, day, spent, busy, paced, stirred =
   unpack(redis.call('HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'busy', 'paced', 'stirred'))
 if epoch ~= ARGV[2] then return false end
@@ -63,11 +62,13 @@ table.sort(ends)
 
 -- What is left of a day's calls is spread over what is left of the time in which tasks are expected: as much of each
 -- hour as was busy so far today, the hour before midnight counting as busy throughout.
-local want, today, daily = tonumber(ARGV[11]), math.floor(now / DAY), tonumber(ARGV[13])
+local want, daily = tonumber(ARGV[11]), tonumber(ARGV[13])
 local pace, earliest = window / calls, now + ARGV[17]
+local counted, today = tonumber(day or '-1'), math.floor(server_now / DAY)
 if daily > 0 then
-  if tonumber(day or '-1') ~= today then spent, busy = 0, 0 end
-  local gone = now - today * DAY
+  if counted < today then spent, busy = 0, 0 end
+  today = math.max(today, counted)  -- a day that was begun too soon goes on
+  local gone = math.max(0, server_now - today * DAY)
   spent, busy = spent - ARGV[14], math.min(gone, (busy or 0) + ARGV[4])
   want = math.min(want, daily - spent)
   if want > 0 then

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.fault.conftest import Stage, Tell
+from tests.support.clock import wait_until
+from tests.support.history.upstream import Mood
 from tests.support.preload import Clock
+from tests.support.scene import Scene
 
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 JUMPS_S = (HOUR_S, -HOUR_S, DAY_S, -DAY_S)
@@ -32,3 +35,42 @@ async def test_the_clock_jumps_of(stage: Stage, rounds: range, told: Tell, tmp_p
 
     assert verdict.valid
     assert verdict.duplicated == 0
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("ahead_s", [-DAY_S, DAY_S], ids=["a day back", "a day on"])
+@pytest.mark.parametrize("whose", [*PARTS, "every part"])
+async def test_the_clock_jumps_while_everything_waits_of(
+    stage: Stage, rounds: range, told: Tell, tmp_path: Path, whose: str, ahead_s: float
+) -> None:
+    clocks = {part: Clock(tmp_path, part) for part in PARTS}
+    async with stage(workers=0, valkey_environment=clocks["store"].environment, **clocks["api"].environment) as played:
+        await asyncio.gather(*(played.start_worker(**clocks["workers"].environment) for _ in range(2)))
+        for jump in range(len(rounds)):
+            await _let_everything_wait(played)
+            await played.kill(played.workers[0])
+            for part in PARTS:
+                if whose in {part, "every part"}:
+                    clocks[part].jump(ahead_s * (jump + 1))
+            played.upstream.mood, played.receiver.status = Mood.WELL, lambda: 200
+            await asyncio.gather(
+                played.goes_on(within_s=20),
+                played.load(10, over_s=2.0),
+                played.start_worker(**clocks["workers"].environment),
+            )
+        verdict = told(played, await played.judge(), len(rounds))
+
+    assert verdict.valid
+    assert verdict.duplicated == 0
+
+
+async def _let_everything_wait(played: Scene) -> None:
+    """Leave callbacks that failed once, and a sick upstream that is left alone for a while."""
+    played.receiver.status = lambda: 500
+    refused = played.receiver.calls
+    await played.load(8, over_s=0.5)
+    await wait_until(lambda: played.receiver.calls >= refused + 8)
+    played.upstream.mood = Mood.FAILING
+    arrived = played.upstream.arrivals
+    await played.load(8, over_s=0.5)
+    await wait_until(lambda: played.upstream.arrivals > arrived + 4)

@@ -243,6 +243,36 @@ async def test_a_lane_handed_back_keeps_its_window(holder: Holder, store: Store)
     assert after.slots[0][0] >= 100
 
 
+async def test_a_store_clock_that_is_set_back_makes_nobody_wait_for_it(holder: Holder, store: Store) -> None:
+    await store.ask("HSET", keys.CLOCK, "ahead", 24 * HOUR_MS)  # to the scripts it is all one whose clock is ahead
+    delivery = LaneName(LaneKind.DELIVERY, "default")
+    fence = await holder.lanes.acquire(delivery)
+    assert fence is not None
+    write = Write()
+    write.due("default", "reg_1", delay_s=0.0)
+    assert await store.commit(write) is None
+    await holder.turn(100)
+    await store.ask("HSET", keys.CLOCK, "ahead", 0)
+
+    claimed, next_due_s = await holder.lanes.claim(fence, want=1)
+    assert next_due_s is not None
+    assert claimed == ["reg_1"] or next_due_s <= 0.1
+    assert (await holder.turn(100)).in_use == LIMIT.calls
+    lapses_s = await LaneStore(store, "second").next_due_s()
+    assert lapses_s is not None
+    assert lapses_s <= 5.1
+
+    write = Write()
+    write.leave("default", "reg_1")
+    assert await store.commit(write) is None
+
+
+async def test_a_day_that_was_begun_too_soon_is_not_begun_again(holder: Holder, store: Store) -> None:
+    tomorrow = int((await store.ask("TIME"))[0]) // 86_400 + 1
+    await store.ask("HSET", holder.key, "day", tomorrow, "spent", 7, "busy", 0)
+    assert granted(await holder.turn(100, replace(RATE, daily_limit=7))) == 0
+
+
 async def jump(store: Store, holder: Holder, ms: int) -> None:
     """Let the store's clock jump forward: what was written before lies `ms` further back."""
     turned, slots = await store.ask("HMGET", holder.key, "turned", "slots")

@@ -26,9 +26,11 @@ class Receiver:
     status: Callable[[], int] = _always_200
     delay_s: float = 0.0
     url: str = ""
+    calls: int = 0
     taken: set[str] = field(default_factory=set)
 
     async def respond(self, request: Request) -> Answer:
+        self.calls += 1
         await asyncio.sleep(self.delay_s)
         status, id_, message = self.status(), request.headers.get("webhook-id", ""), json.loads(request.body)
         self.journal.write(
