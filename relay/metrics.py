@@ -73,9 +73,15 @@ REGISTRATION_TO_FINAL = Histogram(
     buckets=_LIFE_S,
     registry=REGISTRY,
 )
+FINAL_TO_FIRST_ATTEMPT = Histogram(
+    "relay_final_to_first_attempt_seconds",
+    "Time from the final answer to the first attempt to deliver it: what the relay answers for, whatever receivers do.",
+    buckets=_LAG_S,
+    registry=REGISTRY,
+)
 FINAL_TO_DELIVERED = Histogram(
     "relay_final_to_delivered_seconds",
-    "Time from the final answer to the receiver's 2xx.",
+    "Time from the final answer, or from the registration if that came later, to the receiver's 2xx.",
     buckets=_LAG_S,
     registry=REGISTRY,
 )

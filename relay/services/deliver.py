@@ -85,8 +85,12 @@ def _count(reply: Reply) -> None:
 
 
 def _observe(registration: Registration, now: float) -> None:
-    if registration.state is RegistrationState.DELIVERED and registration.final_at is not None:
-        metrics.FINAL_TO_DELIVERED.observe(now - registration.final_at)
+    """Time what is new since it was due: since its task was final, or since it was registered for a final one."""
+    due_at = max(registration.final_at or now, registration.registered_at)
+    if len(registration.attempts) == 1:
+        metrics.FINAL_TO_FIRST_ATTEMPT.observe(max(0.0, registration.attempts[0].at - due_at))
+    if registration.state is RegistrationState.DELIVERED:
+        metrics.FINAL_TO_DELIVERED.observe(now - due_at)
         metrics.REGISTRATION_TO_DELIVERED.observe(now - registration.registered_at)
     if registration.state is RegistrationState.DEAD:
         metrics.DELIVERIES_DEAD.labels(registration.death or DeathReason.EXHAUSTED).inc()
