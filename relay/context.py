@@ -18,6 +18,7 @@ from relay.domain.delivery import RetryPolicy
 from relay.domain.destination import DestinationPolicy
 from relay.domain.errors import SettingError, StoreNotDurableError
 from relay.domain.gate import GatePolicy
+from relay.domain.suspicion import SuspicionPolicy
 from relay.domain.task import AnswerPolicy
 from relay.settings import Settings
 from relay.store.accounts import AccountStore
@@ -26,6 +27,7 @@ from relay.store.index import Index
 from relay.store.lanes import LaneStore
 from relay.store.opening import connection_pool, weaknesses
 from relay.store.store import Store
+from relay.store.suspects import SuspectStore
 from relay.store.vault import Vault
 
 ACCOUNT_FRESH_S = 2.0
@@ -36,12 +38,16 @@ logger = log.get(__name__)
 
 @dataclass
 class Relay:
-    """A process's parts. `accounts` is the operator's; `account` is what to ask for one."""
+    """A process's parts. `accounts` is the operator's; `account` is what to ask for one.
+
+    `on_trial` is what has been under way when workers died and is being tried: one thing at a time in a process.
+    """
 
     settings: Settings
     store: Store
     index: Index
     lanes: LaneStore
+    suspects: SuspectStore
     accounts: AccountStore
     clients: ClientStore
     callbacks: CallbackClient
@@ -51,6 +57,8 @@ class Relay:
     answers: AnswerPolicy
     gates: GatePolicy = field(default_factory=GatePolicy)
     retries: RetryPolicy = field(default_factory=RetryPolicy)
+    suspicion: SuspicionPolicy = field(default_factory=SuspicionPolicy)
+    on_trial: set[str] = field(default_factory=set)
     _fresh: dict[str, tuple[float, Account]] = field(default_factory=dict)
 
     async def account(self, name: str) -> Account | None:
@@ -102,6 +110,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
             store=store,
             index=Index(store),
             lanes=LaneStore(store, holder),
+            suspects=SuspectStore(store),
             accounts=AccountStore(store, Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))),
             clients=ClientStore(store),
             callbacks=callbacks,

@@ -109,6 +109,12 @@ DESTINATIONS_REFUSED = Counter(
     ["verdict"],
     registry=REGISTRY,
 )
+CONDEMNED = Counter(
+    "relay_condemned_total",
+    "Tasks and deliveries given up since three workers in a row died of trying them, by the lane's kind.",
+    ["kind"],
+    registry=REGISTRY,
+)
 LEASE_RECLAIMS = Counter(
     "relay_lease_reclaims_total", "Lanes taken over from a holder that did not hand them back.", registry=REGISTRY
 )
@@ -138,4 +144,5 @@ for _reason in DeathReason:
 for _verdict in set(Verdict) - {Verdict.ALLOWED}:
     DESTINATIONS_REFUSED.labels(_verdict)
 for _kind in KINDS:
+    CONDEMNED.labels(_kind)
     LANES.labels(_kind)

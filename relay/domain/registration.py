@@ -12,6 +12,7 @@ from zlib import crc32
 from relay.domain.delivery import Outcome, Reply, RetryPolicy, next_attempt_at
 from relay.domain.errors import IllegalMoveError, RedeliveriesSpentError
 from relay.domain.operations import TaskOutcome
+from relay.domain.suspicion import KILLS_WORKER
 from relay.domain.task import Task, TaskName
 
 SHARDS = 64
@@ -71,6 +72,7 @@ class DeathReason(StrEnum):
 
     EXHAUSTED = "exhausted"
     GONE = "gone"
+    KILLS_WORKER = KILLS_WORKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,11 @@ def after_redelivery(registration: Registration, *, now: float) -> Registration:
     return replace(
         moved, due_at=now, delivered_at=None, death=None, redeliveries=(*registration.redeliveries, redelivery)
     )
+
+
+def after_condemnation(registration: Registration) -> Registration:
+    """Return the registration when its delivery has killed the worker too often: it is not tried any more."""
+    return _dead(registration, DeathReason.KILLS_WORKER)
 
 
 def _dead(registration: Registration, reason: DeathReason) -> Registration:

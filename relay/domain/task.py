@@ -9,14 +9,15 @@ from enum import StrEnum
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.errors import IllegalMoveError
 from relay.domain.operations import Operation, TaskOutcome
+from relay.domain.suspicion import KILLS_WORKER
 
 
 class TaskState(StrEnum):
     """What a task waits for.
 
     pending: for the upstream; it is in its account's lane. final: for nothing, the upstream said how it ended.
-    rejected: for nothing, the upstream refuses this id for good. abandoned: for somebody to register for it again,
-    as all who waited have cancelled or expired. All but pending get a time to live.
+    rejected: for nothing, the upstream refuses this id for good, or asking about it kills the worker. abandoned: for
+    somebody to register for it again, as all who waited have cancelled or expired. All but pending get a time to live.
     """
 
     PENDING = "pending"
@@ -30,6 +31,7 @@ class TaskMove(StrEnum):
 
     FINISHED = "finished"
     REFUSED = "refused"
+    CONDEMNED = "condemned"
     LEFT = "left"
     JOINED = "joined"
 
@@ -38,6 +40,7 @@ MOVES: dict[TaskState, dict[TaskMove, TaskState]] = {
     TaskState.PENDING: {
         TaskMove.FINISHED: TaskState.FINAL,
         TaskMove.REFUSED: TaskState.REJECTED,
+        TaskMove.CONDEMNED: TaskState.REJECTED,
         TaskMove.LEFT: TaskState.ABANDONED,
         TaskMove.JOINED: TaskState.PENDING,
     },
@@ -162,6 +165,12 @@ def _after_refusal(task: Task, answer: Answer, policy: AnswerPolicy, now: float,
         return task
     refused = _moved(task, TaskMove.REFUSED)
     return replace(refused, outcome=TaskOutcome.REJECTED, reason=answer.detail, final_at=now)
+
+
+def after_condemnation(task: Task, *, now: float) -> Task:
+    """Return the task when its polls have killed the worker too often: it is not asked about any more."""
+    condemned = _moved(task, TaskMove.CONDEMNED)
+    return replace(condemned, outcome=TaskOutcome.REJECTED, reason=KILLS_WORKER, final_at=now)
 
 
 def after_join(task: Task, registration_id: str, *, deadline_at: float, submitted_at: float | None) -> Task:

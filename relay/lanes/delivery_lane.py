@@ -6,7 +6,9 @@ import time
 from relay import log
 from relay.context import Relay
 from relay.domain.errors import FencedError, StoreUnavailableError
+from relay.lanes.care import Care
 from relay.lanes.stirring import Stirring
+from relay.services.condemn import condemn_delivery
 from relay.services.deliver import deliver
 from relay.store.lanes import LEASE_MS
 from relay.store.write import Fence
@@ -26,6 +28,7 @@ class DeliveryLane:
     def __init__(self, relay: Relay, fence: Fence) -> None:
         self.fence = fence
         self._relay = relay
+        self._care = Care(relay, fence)
         self._stirring = Stirring()
         self._loop = asyncio.get_running_loop()
         self._attempts: set[asyncio.Task[None]] = set()
@@ -46,6 +49,7 @@ class DeliveryLane:
 
     async def run(self) -> None:
         try:
+            await self._recall()
             while not self._stopping:
                 if self._stirred or self._loop.time() >= self._next_claim_at:
                     self._stirred = False  # before the claim: what stirs during it wants another one
@@ -62,6 +66,11 @@ class DeliveryLane:
             for attempt in self._attempts:
                 attempt.cancel()
             await asyncio.gather(*self._attempts, return_exceptions=True)
+
+    async def _recall(self) -> None:
+        for id_ in await self._care.recall():
+            await condemn_delivery(self._relay, self.fence, id_, now=time.time())
+            await self._relay.suspects.clear(self.fence, id_)
 
     async def _claim(self) -> None:
         started = self._loop.time()
@@ -89,7 +98,10 @@ class DeliveryLane:
 
     async def _attempt(self, id_: str) -> None:
         was_full = len(self._attempts) >= IN_FLIGHT
+        if self._care.rest_s(id_) > 0:
+            return  # its claim lapses, and it is claimed again
         try:
+            await self._care.begin(id_)
             registration = await deliver(self._relay, self.fence, id_, now=time.time())
         except FencedError:
             self._stopping = True
@@ -99,6 +111,8 @@ class DeliveryLane:
             logger.exception("delivery_failed", registration=id_)
         else:
             self._come_back_for(registration.due_at if registration else None)
+        finally:
+            await self._care.end(id_)
         if was_full:
             self.stir()
 

@@ -11,10 +11,13 @@ from relay.domain.budget import effective_limit
 from relay.domain.errors import FencedError, StoreUnavailableError
 from relay.domain.outage import Outages
 from relay.domain.task import Task, TaskState
+from relay.lanes.care import Care
 from relay.lanes.pending import Pending
 from relay.lanes.polls import SLACK_S, Polls
 from relay.lanes.stirring import Stirring
+from relay.services.condemn import condemn_task
 from relay.services.expire import expire
+from relay.store.keys import named
 from relay.store.lanes import LEASE_MS, PAGE, Grants, Rate, TurnRequest
 from relay.store.write import Fence
 
@@ -42,7 +45,8 @@ class PollLane:
         self._relay = relay
         self._pending = Pending()
         self._stirring = Stirring()
-        self._polls = Polls(relay, fence, account, self._pending, self._stirring)
+        self._care = Care(relay, fence)
+        self._polls = Polls(relay, fence, account, self._pending, self._care, self._stirring)
         self._loop = asyncio.get_running_loop()
         self._turned_at = self._busy_at = self._loop.time()
         self._next_turn_at = 0.0
@@ -151,7 +155,7 @@ class PollLane:
 
     def _rate(self) -> Rate:
         daily_limit = None if self._polls.account is None else self._polls.account.daily_limit
-        return Rate(self._polls.slots.limit, daily_limit, self._relay.settings.upstream_timeout_s + SLACK_S)
+        return Rate(self._polls.slots.limit, daily_limit, self._relay.settings.upstream_timeout_s + 2 * SLACK_S)
 
     async def _refresh_account(self) -> None:
         self._polls.account = account = await self._relay.account(self.fence.lane.account)
@@ -176,7 +180,10 @@ class PollLane:
             self._next_turn_at = self._loop.time()
 
     async def _recall(self) -> None:
-        """Go on from what the lane's last holder had learned."""
+        """Go on from what the lane's last holder had learned, without what it has died of."""
+        for key in await self._care.recall():
+            await condemn_task(self._relay, self.fence, named(self.fence.lane.account, key), now=time.time())
+            await self._relay.suspects.clear(self.fence, key)
         self._pending.learned_limit = await self._relay.lanes.learned(self.fence)
         model = await self._relay.lanes.model(self.fence)
         if model is not None:

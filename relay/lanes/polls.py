@@ -21,6 +21,7 @@ from relay.domain.operations import Operation
 from relay.domain.outage import Outages
 from relay.domain.slots import Slot, Slots
 from relay.domain.task import Task, TaskState, rest_s
+from relay.lanes.care import Care
 from relay.lanes.pending import Pending
 from relay.lanes.stirring import Stirring
 from relay.services.hint import ask_backlog, heed
@@ -28,7 +29,7 @@ from relay.services.poll import Asker, ask, settle, tells_of_the_task
 from relay.store.lanes import AHEAD_MS
 from relay.store.write import Fence
 
-SLACK_S = 0.25  # a slot is good for so long after its time
+SLACK_S = 0.25  # a slot is good for so long after its time, and its call may begin so long after that
 UNSAVED_REST_S = 1.0
 UNHEARD = Answer(AnswerKind.ERROR)  # what was not committed is as if it had not been asked
 
@@ -41,7 +42,9 @@ class Polls:
     `lost` is set once a commit was refused because the lane has another holder.
     """
 
-    def __init__(self, relay: Relay, fence: Fence, account: Account | None, pending: Pending, done: Stirring) -> None:
+    def __init__(
+        self, relay: Relay, fence: Fence, account: Account | None, pending: Pending, care: Care, done: Stirring
+    ) -> None:
         self.account = account
         self.lost = False
         self.slots = Slots(relay.settings.upstream_limit if account is None else account.limit, slack_s=SLACK_S)
@@ -53,6 +56,7 @@ class Polls:
         self._upstream = UpstreamClient(relay.tls, timeout_s=relay.settings.upstream_timeout_s)
         self._gate = Gate()
         self._past_outages = Outages()
+        self._care = care
         self._tally = Tally()
         self._hints = Hints()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -155,15 +159,15 @@ class Polls:
         self._done.stir()
 
     async def _poll(self, account: Account, key: str, task: Task, slot: Slot) -> None:
-        crash.reached(Point.POLL_PICKED, task.name.request_id)
-        try:
-            answer = await ask(Asker(account, self._upstream), task)
-        finally:
+        rest_s = self._care.rest_s(key)
+        if rest_s > 0:
             self.slots.answered(slot, self._loop.time())
-        crash.reached(Point.POLL_ANSWERED, task.name.request_id)
-        now = time.time()
-        self._close_gate(after_answer(self._gate, answer, self._relay.gates, self.slots.limit, now=now))
+            self._pending.picker.answered(key, UNHEARD, now=time.time(), rest_s=rest_s)
+            return
         try:
+            answer = await self._ask(account, key, task, slot)
+            now = time.time()
+            self._close_gate(after_answer(self._gate, answer, self._relay.gates, self.slots.limit, now=now))
             await self._learn_limit(answer)
             await self._settle(key, task, answer, now)
             crash.reached(Point.POLL_COMMITTED, task.name.request_id)
@@ -171,8 +175,21 @@ class Polls:
             self.lost = True
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the task must be asked again
             logger.warning("answer_not_committed", account=account.name, error=type(error).__name__)
-            self._pending.picker.answered(key, UNHEARD, now=now, rest_s=UNSAVED_REST_S)
+            self._pending.picker.answered(key, UNHEARD, now=time.time(), rest_s=UNSAVED_REST_S)
+        finally:
+            await self._care.end(key)
         self._done.stir()
+
+    async def _ask(self, account: Account, key: str, task: Task, slot: Slot) -> Answer:
+        try:
+            async with asyncio.timeout(SLACK_S):  # a slot that is used later than that is held too short
+                await self._care.begin(key)
+            crash.reached(Point.POLL_PICKED, task.name.request_id)
+            answer = await ask(Asker(account, self._upstream), task)
+        finally:
+            self.slots.answered(slot, self._loop.time())
+        crash.reached(Point.POLL_ANSWERED, task.name.request_id)
+        return answer
 
     async def _learn_limit(self, answer: Answer) -> None:
         if answer.limit is not None and answer.limit != self._pending.learned_limit:

@@ -49,7 +49,9 @@ async def settle(
     for _ in range(TRIES):
         decided = after_poll(task, answer, relay.answers, now=now, answered_at=answered_at)
         moved = decided.state is not task.state or decided.errored_at != task.errored_at
-        conflict = await relay.store.commit(await _deciding(relay, fence, decided, answer)) if moved else None
+        conflict = (
+            await relay.store.commit(await deciding(relay, fence, decided, answer.task_status)) if moved else None
+        )
         if conflict is None:
             _observe(task, decided, now)
             return replace(decided, version=decided.version + 1) if moved else decided
@@ -60,13 +62,14 @@ async def settle(
     return task
 
 
-async def _deciding(relay: Relay, fence: Fence, decided: Task, answer: Answer) -> Write:
+async def deciding(relay: Relay, fence: Fence, decided: Task, task_status: bytes | None) -> Write:
+    """Return the write of a task that has moved, with its TaskStatus and, once settled, all who wait for it."""
     write = Write(fence)
     found = await relay.store.registrations(decided.waiters) if decided.settled else []
     waiting = [registration for registration in found if registration.state is RegistrationState.PENDING]
     write.task(decided, waiting=[after_task(registration, decided) for registration in waiting])
-    if answer.task_status is not None:
-        write.blob(keys.status(decided.name), answer.task_status, kept=not decided.settled)
+    if task_status is not None:
+        write.blob(keys.status(decided.name), task_status, kept=not decided.settled)
     return write
 
 

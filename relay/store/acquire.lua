@@ -1,7 +1,9 @@
 -- acquire.lua: take a lane that nobody holds, or whose holder let the lease pass.
 --
 -- KEYS[1]  lane hash      KEYS[2]  relay:lanes (zset, lane -> lease end or when it needs a holder, store ms)
+-- KEYS[3]  suspects (hash, what is tried with care -> deaths in a row, and '+' while it is being tried)
 -- ARGV[1]  lane           ARGV[2]  holder           ARGV[3]  lease (ms)
+-- ARGV[4]  ms for which the lane is to be worked with care once a holder has vanished
 -- Returns {epoch, 1 when it was reclaimed else 0}, or {'0', ms until the lease of its holder ends}.
 -- The epoch is the fencing token: it grows even when the store has lost the last one.
 
@@ -22,6 +24,22 @@ if holder and slots and turned then
   end
   redis.call('HSET', KEYS[1], 'slots', table.concat(kept, ' '))
 end
+
+-- A holder that takes its own lane again was out of reach, and did not die of what it was trying.
+local vanished = holder and holder ~= ARGV[2]
+local suspects = redis.call('HGETALL', KEYS[3])
+for i = 1, #suspects, 2 do
+  local deaths, tried = string.match(suspects[i + 1], '^(%d+)(%+?)$')
+  if tried == '+' then
+    deaths = deaths + (vanished and 1 or 0)
+    if deaths > 1 then
+      redis.call('HSET', KEYS[3], suspects[i], string.format('%d', deaths))
+    else
+      redis.call('HDEL', KEYS[3], suspects[i])
+    end
+  end
+end
+if vanished then redis.call('HSET', KEYS[1], 'careful', string.format('%d', now + ARGV[4])) end
 
 local fence = math.max(tonumber(epoch or '0') + 1, now)
 redis.call('HSET', KEYS[1], 'epoch', string.format('%d', fence), 'holder', ARGV[2], 'turned', string.format('%d', now))

@@ -122,5 +122,9 @@ def buckets(client: str) -> str:
     return f"relay:asked:{client}:"
 
 
+def suspects(name: LaneName) -> str:
+    return f"{_tag(name.account)}:suspects:{name}"
+
+
 def lane(name: LaneName) -> str:
     return f"{_tag(name.account)}:lane:{name}"

@@ -7,19 +7,19 @@ import orjson
 
 from relay import metrics
 from relay.domain.budget import Limit
-from relay.domain.errors import FencedError
 from relay.domain.outage import Outages
 from relay.domain.task import Looks, Task
 from relay.store import keys, records
 from relay.store.keys import LaneKind, LaneName
 from relay.store.scripts import Script
 from relay.store.store import Store
-from relay.store.write import CLAIM_S, Fence
+from relay.store.write import CLAIM_S, Fence, held
 
 LEASE_MS = 5_000  # at most 30 s; what the death of a worker costs, so short, but several turns long
 AHEAD_MS = 1_200  # slots are granted for one turn ahead: a turn is a second
 RENEWED_MEANWHILE_MS = LEASE_MS  # a lease may be renewed while lanes are counted, and must count all the same
 FORGOTTEN_MS = 30 * 86_400_000  # a lane that nobody needs; what was learned in it goes with it
+CARE_MS = 3_600_000  # at most; the holder's policy says for how long
 PAGE = 1_000
 
 
@@ -78,7 +78,9 @@ class LaneStore:
 
     async def acquire(self, lane: LaneName) -> Fence | None:
         """Take the lane, or return None when somebody holds it."""
-        epoch, reclaimed = await self._acquire([keys.lane(lane), keys.LANES], [str(lane), self._holder, LEASE_MS])
+        epoch, reclaimed = await self._acquire(
+            [keys.lane(lane), keys.LANES, keys.suspects(lane)], [str(lane), self._holder, LEASE_MS, CARE_MS]
+        )
         if epoch == b"0":
             return None
         metrics.LEASE_RECLAIMS.inc(reclaimed)
@@ -116,11 +118,11 @@ class LaneStore:
                 *(word for key, looks in told.looks.items() for word in (key, records.write_looks(looks))),
             ],
         )  # fmt: skip
-        return _grants(_held(answer, fence), told.since)
+        return _grants(held(answer, fence), told.since)
 
     async def learn(self, fence: Fence, limit: Limit) -> None:
         """Remember the limit that a refusal named; forgotten with the lane. Raises FencedError."""
-        _held(await self._keep([keys.lane(fence.lane)], [fence.epoch, "learned", str(limit)]), fence)
+        await self._keep_field(fence, "learned", str(limit))
 
     async def learned(self, fence: Fence) -> Limit | None:
         """Return the limit that a refusal has named, if one has."""
@@ -129,7 +131,7 @@ class LaneStore:
 
     async def keep_model(self, fence: Fence, model: bytes) -> None:
         """Keep what the holder has learned of its tasks. Raises FencedError."""
-        _held(await self._keep([keys.lane(fence.lane)], [fence.epoch, "model", model]), fence)
+        await self._keep_field(fence, "model", model)
 
     async def model(self, fence: Fence) -> bytes | None:
         """Return what the lane's last holder had learned, if any is kept."""
@@ -138,12 +140,16 @@ class LaneStore:
 
     async def keep_outages(self, fence: Fence, outages: Outages) -> None:
         """Keep when the upstream was down. Raises FencedError."""
-        _held(await self._keep([keys.lane(fence.lane)], [fence.epoch, "outages", orjson.dumps(outages.spans)]), fence)
+        await self._keep_field(fence, "outages", orjson.dumps(outages.spans))
 
     async def outages(self, fence: Fence) -> Outages:
         """Return when the upstream was down, as far as holders of the lane have told."""
         value = await self._store.ask("HGET", keys.lane(fence.lane), "outages")
         return Outages() if value is None else Outages(tuple((began, ended) for began, ended in orjson.loads(value)))
+
+    async def _keep_field(self, fence: Fence, field: str, value: bytes | str) -> None:
+        lane = keys.lane(fence.lane)
+        held(await self._keep([lane, lane], [fence.epoch, 0, field, value]), fence)
 
     async def claim(self, fence: Fence, *, want: int) -> tuple[list[str], float | None]:
         """Take one turn of a delivery lane: claim up to `want` due ids; also seconds until the next is due, or None."""
@@ -152,7 +158,7 @@ class LaneStore:
             [keys.lane(lane), keys.LANES, keys.due(lane.account)],
             [str(lane), fence.epoch, LEASE_MS, want, round(CLAIM_S * 1000)],
         )
-        next_due_ms, *ids = _held(answer, fence)
+        next_due_ms, *ids = held(answer, fence)
         return [id_.decode() for id_ in ids], None if next_due_ms < 0 else next_due_ms / 1000
 
     async def tasks(self, account: str, members: list[str]) -> list[Task]:
@@ -184,13 +190,6 @@ class LaneStore:
     async def leave(self) -> None:
         """Say that this worker takes no more lanes."""
         await self._store.ask("ZREM", keys.WORKERS, self._holder)
-
-
-def _held(answer: Any, fence: Fence) -> Any:
-    if answer is None:
-        metrics.FENCED_COMMITS.inc()
-        raise FencedError(f"the lane {fence.lane} has another holder")
-    return answer
 
 
 def _grants(answer: Any, since: int) -> Grants:

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+from relay import metrics
+from relay.domain.errors import FencedError
 from relay.domain.listing import made_ms
 from relay.domain.registration import Registration, RegistrationState, packed
 from relay.domain.task import Task, TaskState
@@ -21,6 +24,14 @@ class Fence:
 
     lane: LaneName
     epoch: str
+
+
+def held(answer: Any, fence: Fence) -> Any:
+    """Return what a script of a lane answered. Raises FencedError when it was refused: the lane has another holder."""
+    if answer is None:
+        metrics.FENCED_COMMITS.inc()
+        raise FencedError(f"the lane {fence.lane} has another holder")
+    return answer
 
 
 @dataclass(slots=True)

@@ -1,5 +1,7 @@
 """A process that is killed at a named place: what it was doing goes on elsewhere, once and with nothing lost."""
 
+import asyncio
+
 import pytest
 
 from relay.crash import VARIABLE, Point
@@ -26,3 +28,24 @@ async def test_a_crash_point_that_does_not_exist_stops_the_start() -> None:
         with pytest.raises(RuntimeError, match="ended before it listened"):
             async with running(("worker",), site.environment | {VARIABLE: "poll.anwsered"}):
                 pass
+
+
+@pytest.mark.timeout(180)
+async def test_a_task_that_kills_three_workers_is_rejected_and_harms_no_other() -> None:
+    async with stand("--durations", "fixed:0.3") as site, receiving() as receiver:
+        api = await site.start("api")
+        poison = await site.register(api, request_id="poison", callback_url=receiver.url())
+        others = [await site.register(api, request_id=f"task-{n}", callback_url=receiver.url()) for n in range(20)]
+        killing, killed = site.environment | {VARIABLE: f"{Point.POLL_ANSWERED}:poison"}, 0
+        while poison["id"] not in receiver.ids:
+            async with running(("worker",), killing) as worker:
+                ended = asyncio.create_task(worker.child.wait())
+                await wait_until(lambda: ended.done() or poison["id"] in receiver.ids, within_s=60)  # noqa: B023
+                killed += ended.done() and ended.result() == -9
+                await wait_until(lambda: ended.done() or len(receiver.ids) == 21, within_s=60)  # noqa: B023
+            await ended
+
+    assert killed == 3
+    rejected = next(one.message for one in receiver.requests if one.id == poison["id"])
+    assert (rejected["type"], rejected["data"]["reason"]) == ("task.rejected", "kills_worker")
+    assert sorted(receiver.ids) == sorted([poison["id"], *(one["id"] for one in others)])

@@ -67,11 +67,20 @@ class Wish:
 
 @dataclass
 class Lane:
-    """Who holds a lane, and the fences of those who once did."""
+    """Who holds a lane, the fences of those who once did, and in how many deaths what they tried was under way."""
 
     fence: Fence | None = None
+    holder: str = ""
     lapsed: bool = False
     zombies: list[Fence] = field(default_factory=list)
+    under_way: dict[str, int] = field(default_factory=dict)
+    suspects: dict[str, int] = field(default_factory=dict)
+
+    def judge(self, *, vanished: bool) -> None:
+        """Count a death for all that was under way, if its holder vanished; one death alone makes no suspect."""
+        counted = {key: deaths + vanished for key, deaths in self.under_way.items()}
+        self.suspects |= {key: deaths for key, deaths in counted.items() if deaths > 1}
+        self.under_way = {}
 
 
 @dataclass
@@ -188,7 +197,9 @@ class Stories(RuleBasedStateMachine):
         if lane.fence is not None:
             lane.zombies.append(lane.fence)
         assert all(int(fence.epoch) > int(zombie.epoch) for zombie in lane.zombies)
-        lane.fence, lane.lapsed = fence, False
+        lane.judge(vanished=lane.fence is not None and lane.holder != holder)
+        assert self.run(self.relay.suspects.deaths(fence)) == lane.suspects
+        lane.fence, lane.holder, lane.lapsed = fence, holder, False
         if kind is LaneKind.POLL:
             self.seen, self.change, self.left = set(), 0, set()
 
@@ -208,6 +219,19 @@ class Stories(RuleBasedStateMachine):
             lane.fence, lane.lapsed = None, False
 
     # ------------------------------------------------------------------ what holders do
+
+    @rule(kind=kinds, key=requests)
+    def try_with_care(self, kind: LaneKind, key: str) -> None:
+        lane = self.lanes[kind]
+        if lane.fence is not None:
+            lane.under_way[key] = lane.suspects.pop(key, lane.under_way.get(key, 1))
+            self.run(self.relay.suspects.name(lane.fence, key, lane.under_way[key]))
+
+    @rule(kind=kinds, key=requests)
+    def survive_it(self, kind: LaneKind, key: str) -> None:
+        lane = self.lanes[kind]
+        if lane.fence is not None and lane.under_way.pop(key, None) is not None:
+            self.run(self.relay.suspects.clear(lane.fence, key))
 
     @rule(want=st.integers(0, 8))
     def turn(self, want: int) -> None:
@@ -302,6 +326,7 @@ class Stories(RuleBasedStateMachine):
         zombies = self.lanes[LaneKind.DELIVERY].zombies
         zombie = zombies[dice % len(zombies)]
         self._refused(self.stores["second"].claim(zombie, want=3))
+        self._refused(self.relay.suspects.name(zombie, "a", 2))
         waiting = sorted(self.later)
         if waiting:
             self._refused(self._attempt(zombie, waiting[dice % len(waiting)], 200))

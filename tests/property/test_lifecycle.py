@@ -22,7 +22,7 @@ from relay.domain.registration import (
     after_task,
 )
 from relay.domain.task import MOVES as TASK_MOVES
-from relay.domain.task import AnswerPolicy, Task, TaskState, after_join, after_leave, after_poll
+from relay.domain.task import AnswerPolicy, Task, TaskState, after_condemnation, after_join, after_leave, after_poll
 from tests.support.builders import NOW, a_registration, a_task
 
 ANSWERS = st.sampled_from(
@@ -105,6 +105,10 @@ class TaskLife(RuleBasedStateMachine):
         others = [self.deadlines[waiter] for waiter in self.task.waiters if waiter not in left]
         if left:
             self.do(lambda: after_leave(self.task, frozenset(left), deadline_at=min(others, default=None)))
+
+    @rule()
+    def its_polls_kill(self) -> None:
+        self.do(lambda: after_condemnation(self.task, now=self.now))
 
     @rule(for_s=st.sampled_from([0.5, 1.0, 3.0]))
     def time_passes(self, for_s: float) -> None:
