@@ -4,7 +4,16 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from starlette.responses import Response
 
 from relay.api.auth import caller_of
@@ -17,6 +26,8 @@ from relay.domain.draft import AccountName, field_errors
 from relay.domain.errors import FieldError, InvalidRequestError, NotFoundError
 from relay.settings import read_base_url, read_limit
 
+_LIMIT_SCHEMA = {"type": ["string", "null"], "pattern": r"^[1-9][0-9]{0,3}/[1-9][0-9]{0,2}$", "examples": ["25/5"]}
+
 
 class AccountDraft(BaseModel):
     """An account as the operator writes it. What is absent comes from the default account."""
@@ -25,7 +36,7 @@ class AccountDraft(BaseModel):
 
     upstream_api_key: Annotated[SecretStr, Field(min_length=1, max_length=512, strict=False)]
     upstream_url: Annotated[str | None, BeforeValidator(read_base_url), Field(max_length=2_048)] = None
-    limit: Annotated[Limit | None, BeforeValidator(read_limit)] = None
+    limit: Annotated[Limit | None, BeforeValidator(read_limit), WithJsonSchema(_LIMIT_SCHEMA)] = None
     share: Annotated[float | None, Field(gt=0, le=1)] = None
     daily_limit: Annotated[int | None, Field(ge=1)] = None
     clients: Annotated[list[str] | None, Field(max_length=1_000)] = None

@@ -14,6 +14,7 @@ from relay.api.auth import RateLimitFields
 from relay.api.credentials import Keys
 from relay.api.ledger import Ledger
 from relay.api.problems import on_bug, on_http_error, on_relay_error
+from relay.api.reference import routes as reference
 from relay.api.state import State
 from relay.context import Relay
 from relay.domain.errors import RelayError
@@ -30,6 +31,7 @@ ROUTES = [
     Route("/v1/accounts/{name}", accounts.write, methods=["PUT"]),
     Route("/v1/accounts/{name}", accounts.remove, methods=["DELETE"]),
     *health.ROUTES,
+    *reference.ROUTES,
 ]
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
 
 from relay.domain.errors import FieldError, InvalidRequestError
 from relay.domain.operations import Operation
@@ -17,6 +17,12 @@ MAX_METADATA_BYTES = 4_096
 # An instant near the ends of the calendar may have no RFC 3339 form in UTC.
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 _BEGINS_WITH_A_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")  # pydantic would read a bare number, too
+
+_DAY = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])"
+_IN_RFC_3339 = WithJsonSchema(
+    {"type": ["string", "null"], "format": "date-time", "pattern": rf"^(19[89][0-9]|[2-8][0-9]{{3}})-{_DAY}T{_TIME}$"}
+)
 
 RequestId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -31,7 +37,7 @@ class Draft(BaseModel):
     callback_url: Annotated[str, Field(min_length=1, max_length=2_048)]
     operation: Annotated[Operation, Field(strict=False)] = Operation.LEAD_UPDATE
     account: AccountName = "default"
-    submitted_at: Annotated[AwareDatetime, Field(strict=False, ge=_EARLIEST, lt=_LATEST)] | None = None
+    submitted_at: Annotated[AwareDatetime | None, Field(ge=_EARLIEST, lt=_LATEST, strict=False), _IN_RFC_3339] = None
     deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)] = DEFAULT_DEADLINE_S
     metadata: dict[str, Any] = Field(default_factory=dict)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from relay.domain.draft import AccountName, RequestId, field_errors
 from relay.domain.errors import FieldError, InvalidRequestError
@@ -70,7 +70,7 @@ class Listing(BaseModel):
     operation: Annotated[Operation | None, Field(strict=False)] = None
     request_id: RequestId | None = None
     limit: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MAX_PAGE)] = 100
-    cursor: Annotated[Place | None, BeforeValidator(Place.parse)] = None
+    cursor: Annotated[Place | None, BeforeValidator(Place.parse), WithJsonSchema({"type": "string"})] = None
 
     @classmethod
     def parse(cls, parameters: Iterable[tuple[str, str]]) -> Self:

@@ -23,6 +23,10 @@ class AccountStore:
         value = await self._store.ask("HGET", keys.ACCOUNTS, name)
         return None if value is None else self._read(name, orjson.loads(value))
 
+    async def any(self) -> bool:
+        """Return whether the operator has added one."""
+        return bool(await self._store.ask("EXISTS", keys.ACCOUNTS))
+
     async def put(self, account: Account) -> bool:
         """Save the account; return whether it is new."""
         made: int = await self._store.ask("HSET", keys.ACCOUNTS, account.name, orjson.dumps(self._written(account)))
