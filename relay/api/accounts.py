@@ -26,7 +26,19 @@ from relay.domain.draft import AccountName, field_errors
 from relay.domain.errors import FieldError, InvalidRequestError, NotFoundError
 from relay.settings import read_base_url, read_limit
 
-_LIMIT_SCHEMA = {"type": ["string", "null"], "pattern": r"^[1-9][0-9]{0,3}/[1-9][0-9]{0,2}$", "examples": ["25/5"]}
+_Url = Annotated[str, Field(max_length=2_048)]
+_Calls = Annotated[int, Field(ge=1, le=2**53)]
+_URL_SCHEMA = {
+    "type": ["string", "null"],
+    "pattern": r"^https?://[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~-]{1,40}){0,5}$",
+    "examples": ["https://asyncapi.example.com"],
+}
+_LIMIT_SCHEMA = {"type": ["string", "null"], "pattern": "^[1-9][0-9]{0,3}/[1-9][0-9]{0,2}$", "examples": ["25/5"]}
+
+
+def _whole(value: object) -> object:
+    """Take 10000.0 for 10000, as JSON does not tell them apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class AccountDraft(BaseModel):
@@ -35,10 +47,10 @@ class AccountDraft(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     upstream_api_key: Annotated[SecretStr, Field(min_length=1, max_length=512, strict=False)]
-    upstream_url: Annotated[str | None, BeforeValidator(read_base_url), Field(max_length=2_048)] = None
+    upstream_url: Annotated[_Url | None, BeforeValidator(read_base_url), WithJsonSchema(_URL_SCHEMA)] = None
     limit: Annotated[Limit | None, BeforeValidator(read_limit), WithJsonSchema(_LIMIT_SCHEMA)] = None
     share: Annotated[float | None, Field(gt=0, le=1)] = None
-    daily_limit: Annotated[int | None, Field(ge=1)] = None
+    daily_limit: Annotated[_Calls | None, BeforeValidator(_whole)] = None
     clients: Annotated[list[str] | None, Field(max_length=1_000)] = None
 
 

@@ -15,6 +15,7 @@ from relay.api.credentials import Keys
 from relay.api.ledger import Ledger
 from relay.api.problems import on_bug, on_http_error, on_relay_error
 from relay.api.reference import routes as reference
+from relay.api.resources import resources
 from relay.api.state import State
 from relay.context import Relay
 from relay.domain.errors import RelayError
@@ -58,7 +59,7 @@ def _app(relay: Relay, routes: list[Route]) -> Starlette:
                 await keeping
 
     return Starlette(
-        routes=routes,
+        routes=resources(routes),
         middleware=[Middleware(RateLimitFields)],
         lifespan=lifespan,
         exception_handlers={RelayError: on_relay_error, HTTPException: on_http_error, Exception: on_bug},

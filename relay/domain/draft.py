@@ -24,6 +24,7 @@ _IN_RFC_3339 = WithJsonSchema(
     {"type": ["string", "null"], "format": "date-time", "pattern": rf"^(19[89][0-9]|[2-8][0-9]{{3}})-{_DAY}T{_TIME}$"}
 )
 
+_Instant = Annotated[AwareDatetime, Field(strict=False, ge=_EARLIEST, lt=_LATEST)]
 RequestId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -37,7 +38,7 @@ class Draft(BaseModel):
     callback_url: Annotated[str, Field(min_length=1, max_length=2_048)]
     operation: Annotated[Operation, Field(strict=False)] = Operation.LEAD_UPDATE
     account: AccountName = "default"
-    submitted_at: Annotated[AwareDatetime | None, Field(ge=_EARLIEST, lt=_LATEST, strict=False), _IN_RFC_3339] = None
+    submitted_at: Annotated[_Instant | None, _IN_RFC_3339] = None
     deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)] = DEFAULT_DEADLINE_S
     metadata: dict[str, Any] = Field(default_factory=dict)
 

@@ -60,6 +60,9 @@ def _whole(value: object) -> object:
     return value
 
 
+_WRITTEN = WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]{33}[AQgw]$"})  # 25 bytes
+
+
 class Listing(BaseModel):
     """The query of a listing. Unknown parameters are refused, as a misspelt filter would show everything."""
 
@@ -69,8 +72,8 @@ class Listing(BaseModel):
     account: AccountName | None = None
     operation: Annotated[Operation | None, Field(strict=False)] = None
     request_id: RequestId | None = None
-    limit: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MAX_PAGE)] = 100
-    cursor: Annotated[Place | None, BeforeValidator(Place.parse), WithJsonSchema({"type": "string"})] = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE), BeforeValidator(_whole)] = 100
+    cursor: Annotated[Place | None, BeforeValidator(Place.parse), _WRITTEN] = None
 
     @classmethod
     def parse(cls, parameters: Iterable[tuple[str, str]]) -> Self:

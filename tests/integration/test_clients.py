@@ -37,6 +37,9 @@ RULES: dict[tuple[str, str], Scope | str] = {
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): OPEN,
+    ("GET", "/openapi.json"): OPEN,
+    ("GET", "/docs"): OPEN,
+    ("GET", "/docs/reference.css"): OPEN,
 }
 BAD_AUTHORIZATIONS = [
     None, "", "Bearer", "Bearer nobody's", "Basic YWxpY2U6YWxpY2UncyBrZXk=", "alice's key", "Bearer alice",

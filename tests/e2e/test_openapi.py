@@ -1,0 +1,27 @@
+"""Schemathesis, which nobody here wrote, reads /openapi.json of a running relay and tries to prove it wrong."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.stand import stand
+
+KEY = "everything"
+EXAMPLES = 15
+
+
+@pytest.mark.timeout(240)
+async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
+    keys = f"tester[register+read+admin]:{KEY}"
+    async with stand("--durations", "fixed:0.1", RELAY_API_KEYS=keys) as site:
+        api, _ = await site.start("api"), await site.start("worker")
+        trial = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).parent / "schemathesis"), "run", f"{api.url}/openapi.json",
+            "--header", f"Authorization: Bearer {KEY}", "--checks", "all", "--max-examples", str(EXAMPLES),
+            "--request-timeout", "10", "--no-color", "--warnings", "off", "--report-dir", str(tmp_path),
+            cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        told, _ = await trial.communicate()
+    assert trial.returncode == 0, told.decode()
