@@ -85,11 +85,11 @@ def _count(reply: Reply) -> None:
 
 
 def _observe(registration: Registration, now: float) -> None:
-    """Time what is new since it was due: since its task was final, or since it was registered for a final one."""
+    """Time it since its task was final, or since it was registered for a final one; once, however often redelivered."""
     due_at = max(registration.final_at or now, registration.registered_at)
     if len(registration.attempts) == 1:
         metrics.FINAL_TO_FIRST_ATTEMPT.observe(max(0.0, registration.attempts[0].at - due_at))
-    if registration.state is RegistrationState.DELIVERED:
+    if registration.state is RegistrationState.DELIVERED and not registration.redeliveries:
         metrics.FINAL_TO_DELIVERED.observe(now - due_at)
         metrics.REGISTRATION_TO_DELIVERED.observe(now - registration.registered_at)
     if registration.state is RegistrationState.DEAD:

@@ -10,7 +10,8 @@ from relay.store import keys
 from relay.store.keys import LaneKind, LaneName
 from relay.store.store import Store
 
-AT_ONCE = 500  # lanes; so that nothing else waits long
+STATES = tuple(RegistrationState)
+AT_ONCE = 500  # questions; so that nothing else waits long
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Waiting:
 
 
 async def waiting(store: Store) -> Waiting:
-    """Count over all accounts.
+    """Count over all accounts and clients.
 
     A poll is due here when nobody holds its lane, since the lane wants a holder; that of a lane which is held, its
     holder knows. A delivery is due when its time has come and nobody has claimed it.
@@ -32,16 +33,21 @@ async def waiting(store: Store) -> Waiting:
     lanes = [(LaneName.parse(lane.decode()), float(score)) for lane, score in zip(found[::2], found[1::2], strict=True)]
     polls = [(lane.account, wanted_ms) for lane, wanted_ms in lanes if lane.kind is LaneKind.POLL]
     due = [keys.due(lane.account) for lane, _ in lanes if lane.kind is LaneKind.DELIVERY]
-    pending = await _each(store, [("ZCARD", keys.pending(account)) for account, _ in polls])
-    delivering = await _each(store, [("ZCARD", key) for key in due])
     firsts = await _each(store, [("ZRANGE", key, 0, 0, "WITHSCORES") for key in due])
     return Waiting(
-        {RegistrationState.PENDING: sum(pending), RegistrationState.DELIVERING: sum(delivering)},
+        await _registrations(store),
         {
             LaneKind.POLL: _age_s(now_ms, (wanted_ms for _, wanted_ms in polls)),
             LaneKind.DELIVERY: _age_s(now_ms, (float(first[1]) for first in firsts if first)),
         },
     )
+
+
+async def _registrations(store: Store) -> dict[str, int]:
+    """Return how many stand in the clients' indexes, by state; what has come to its end too, until it is swept."""
+    clients = [client.decode() for client in await store.ask("SMEMBERS", keys.INDEXED)]
+    counts = await _each(store, [("ZCARD", zset) for client in clients for zset in keys.index(client)[: len(STATES)]])
+    return {state: sum(counts[place :: len(STATES)]) for place, state in enumerate(STATES)}
 
 
 async def _each(store: Store, commands: list[tuple[Any, ...]]) -> list[Any]:

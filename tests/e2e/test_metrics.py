@@ -125,22 +125,22 @@ async def _ask_for_odd_things(run: Run) -> None:
 
 async def _spoil_polls(run: Run) -> None:
     """Let polls of some tasks go wrong, by account; and three be refused for rate, in each shape once."""
-    faults = [
-        {"fault": fault, "request_id": f"{account}-{fault}", "calls": calls}
-        for account, spoilt in FAULTS.items()
-        for fault, calls in spoilt
-    ]
-    await run.upstream.behave(faults=faults)
     await run.upstream.plan("rejected-too", finish_in_s=12.0, status="Success")  # answered when the other is refused
     await run.wish("rejected-too", run.receiver.url("/plain"), "rejected")
     for account, spoilt in FAULTS.items():
-        for fault, _ in spoilt:
-            await run.wish(f"{account}-{fault}", run.receiver.url("/plain"), account)
+        for fault, calls in spoilt:
+            await _spoil(run, account, fault, calls)
     for shape in SHAPES:
-        mine = {"fault": "throttled", "request_id": f"throttled-{shape}", "calls": int(shape[0])}
-        await run.upstream.behave(refusal=shape, faults=[*faults, mine])
-        made = await run.wish(f"throttled-{shape}", run.receiver.url("/plain"), "throttled")
-        await _received(run, made["id"])
+        await run.upstream.behave(refusal=shape)
+        await _received(run, await _spoil(run, "throttled", "throttled", int(shape[0]), name=shape))
+
+
+async def _spoil(run: Run, account: str, fault: str, calls: int, *, name: str = "") -> str:
+    """Register a task of which the first `calls` polls go wrong; return the registration's id."""
+    request_id = f"{account}-{fault}{name}"
+    await run.upstream.plan(request_id, finish_in_s=0.3, status="Success", fault={"fault": fault, "calls": calls})
+    made = await run.wish(request_id, run.receiver.url("/plain"), account)
+    return str(made["id"])
 
 
 async def _received(run: Run, id_: str) -> None:
@@ -210,6 +210,10 @@ def _assert_attempts(found: Scrape, registrations: list[dict[str, Any]], receive
     assert found.total("relay_delivery_attempt_duration_seconds_count") == len(durations_s)
     assert found.total("relay_delivery_attempt_duration_seconds_sum") == pytest.approx(sum(durations_s), abs=0.1)
     assert found.by("reason", "relay_deliveries_dead_total") == {"gone": 1}
+    states = Counter(registration["state"] for registration in registrations)
+    processes = 3  # each asks the store for the same
+    told = found.by("state", "relay_registrations")
+    assert told == {state: count * processes for state, count in states.items()}
     for begun in ("registered", "final"):
         name = (
             "relay_registration_to_delivered_seconds" if begun == "registered" else "relay_final_to_delivered_seconds"

@@ -89,7 +89,8 @@ async def test_only_what_is_settled_has_a_time_to_live(store: Store) -> None:
 async def test_the_store_counts_what_waits(store: Store) -> None:
     due = replace(a_registration(), id="reg_1f" + "b" * 32, state=RegistrationState.DELIVERING, due_at=NOW)
     await saved(store, a_task(), a_registration(), due)
-    assert (await waiting(store)).registrations == {"pending": 1, "delivering": 1}
+    found = (await waiting(store)).registrations
+    assert found == dict.fromkeys(RegistrationState, 0) | {"pending": 1, "delivering": 1}
 
 
 async def test_every_caller_gets_its_own_answer_over_one_connection(store: Store, valkey: Valkey) -> None:
