@@ -7,13 +7,14 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from relay import log, metrics
 from relay.clients.callback import CallbackClient
 from relay.domain.account import DEFAULT_ACCOUNT, Account
+from relay.domain.circuit import CircuitPolicy
 from relay.domain.delivery import RetryPolicy
 from relay.domain.destination import DestinationPolicy
 from relay.domain.errors import SettingError, StoreNotDurableError
@@ -23,6 +24,7 @@ from relay.domain.task import AnswerPolicy
 from relay.settings import Settings
 from relay.store.accounts import AccountStore
 from relay.store.clients import ClientStore
+from relay.store.deliveries import DeliveryStore
 from relay.store.index import Index
 from relay.store.lanes import LaneStore
 from relay.store.opening import connection_pool, weaknesses
@@ -48,6 +50,7 @@ class Relay:
     index: Index
     lanes: LaneStore
     suspects: SuspectStore
+    deliveries: DeliveryStore
     accounts: AccountStore
     clients: ClientStore
     callbacks: CallbackClient
@@ -59,6 +62,8 @@ class Relay:
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     suspicion: SuspicionPolicy = field(default_factory=SuspicionPolicy)
     on_trial: set[str] = field(default_factory=set)
+    circuits: CircuitPolicy = field(default_factory=CircuitPolicy)
+    clock: Callable[[], float] = time.time  # the deliveries' (Unix seconds)
     _fresh: dict[str, tuple[float, Account]] = field(default_factory=dict)
 
     async def account(self, name: str) -> Account | None:
@@ -111,6 +116,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
             index=Index(store),
             lanes=LaneStore(store, holder),
             suspects=SuspectStore(store),
+            deliveries=DeliveryStore(store),
             accounts=AccountStore(store, Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))),
             clients=ClientStore(store),
             callbacks=callbacks,

@@ -115,6 +115,14 @@ CONDEMNED = Counter(
     ["kind"],
     registry=REGISTRY,
 )
+DELIVERIES_UNDER_WAY = Gauge(
+    "relay_deliveries_under_way", "Attempts to POST a callback that this process has begun.", registry=REGISTRY
+)
+CIRCUITS_OPEN = Gauge(
+    "relay_circuits_open",
+    "Hosts that this process tries one at a time with pauses between, as they fail again and again or asked for it.",
+    registry=REGISTRY,
+)
 LEASE_RECLAIMS = Counter(
     "relay_lease_reclaims_total", "Lanes taken over from a holder that did not hand them back.", registry=REGISTRY
 )
@@ -137,8 +145,7 @@ for _hint in HintOutcome:
 for _outcome in ("created", "existing", "refused", "unavailable"):
     REGISTRATIONS_TOTAL.labels(_outcome)
 for _attempt in Outcome:
-    if _attempt is not Outcome.BUSY:
-        DELIVERY_ATTEMPTS.labels(_attempt)
+    DELIVERY_ATTEMPTS.labels(_attempt)
 for _reason in DeathReason:
     DELIVERIES_DEAD.labels(_reason)
 for _verdict in set(Verdict) - {Verdict.ALLOWED}:

@@ -22,6 +22,7 @@ from relay.context import Relay
 from relay.crash import Point
 from relay.domain.errors import StoreUnavailableError
 from relay.lanes.delivery_lane import DeliveryLane
+from relay.lanes.desk import Desk
 from relay.lanes.poll_lane import PollLane
 from relay.services.tidy import tidy
 from relay.store import keys
@@ -99,6 +100,7 @@ class Worker:
     def __init__(self, relay: Relay) -> None:
         self.holder = relay.holder
         self._relay = relay
+        self._desk = Desk(relay.circuits)
         self._lanes: dict[LaneName, PollLane | DeliveryLane] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._share = 1
@@ -138,7 +140,7 @@ class Worker:
             metrics.BY_ACCOUNT.know(name.account)
             lane = PollLane(self._relay, fence, await self._relay.account(name.account))
         else:
-            lane = DeliveryLane(self._relay, fence)
+            lane = DeliveryLane(self._relay, fence, self._desk)
         self._lanes[name] = lane
         running = asyncio.create_task(self._work(name, lane))
         self._running.add(running)

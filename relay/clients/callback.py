@@ -11,10 +11,11 @@ import httpx
 
 from relay import __version__
 from relay.clients.guard import KEEPALIVE_S, AttemptError, GuardedTransport, Resolve, Resolver
+from relay.domain.admission import Limits
 from relay.domain.delivery import EXCERPT_BYTES, Outcome, Reply, outcome_of, parse_retry_after
 from relay.domain.destination import DestinationPolicy, Target, Verdict, parse
 
-HOST_CONNECTIONS = 4
+HOST_CONNECTIONS = Limits().host
 MAX_PARTS = 64  # 16 KiB in chunks of one byte would be thousands of them, and a tenth of a second of this process
 _HEADERS = {
     "accept": "*/*",
@@ -38,7 +39,6 @@ class _Host:
 
     url: httpx.URL
     transport: GuardedTransport
-    slots: asyncio.Semaphore
     users: int = 0
     idle_at: float = 0.0  # the event loop's time
 
@@ -46,10 +46,10 @@ class _Host:
 class CallbackClient:
     """POSTs callbacks to where the policy allows. Made in a running event loop, closed with `aclose`.
 
-    `deadline_s` bounds a whole attempt, from resolving the name to the answer's last byte. Within it an attempt waits
-    at most `slot_wait_s` for one of its host's four connections. Beyond `max_idle_hosts` the connections of the host
-    idle for longest are closed. `tls` and `resolve` are for tests: by default the public authorities (or SSL_CERT_FILE)
-    are trusted, and names resolved by /etc/hosts and DNS.
+    `deadline_s` bounds a whole attempt, from resolving the name to the answer's last byte. A host has four connections:
+    whoever asks for more at once waits for one within its deadline (`domain/admission.py` sees to it that none does).
+    Beyond `max_idle_hosts` the connections of the host idle for longest are closed. `tls` and `resolve` are for tests:
+    by default the public authorities (or SSL_CERT_FILE) are trusted, and names resolved by /etc/hosts and DNS.
     """
 
     def __init__(
@@ -57,14 +57,12 @@ class CallbackClient:
         policy: DestinationPolicy,
         *,
         deadline_s: float = 15.0,
-        slot_wait_s: float = 2.0,
         max_idle_hosts: int = 128,
         tls: ssl.SSLContext | None = None,
         resolve: Resolve | None = None,
     ) -> None:
         self._policy = policy
         self._deadline_s = deadline_s
-        self._slot_wait_s = slot_wait_s
         self._max_idle_hosts = max_idle_hosts
         self._tls = tls or _verifying_tls()
         self._resolver = Resolver()
@@ -108,16 +106,12 @@ class CallbackClient:
 
     @asynccontextmanager
     async def _host(self, origin: str) -> AsyncIterator[_Host]:
-        """Lend the origin's client, with one of its connections free. Raises AttemptError(BUSY) when none gets free."""
+        """Lend the origin's client."""
         host = self._busy.get(origin) or self._idle.pop(origin, None) or self._new_host(origin)
         self._busy[origin] = host
         host.users += 1
         try:
-            await self._take_slot(host)
-            try:
-                yield host
-            finally:
-                host.slots.release()
+            yield host
         finally:
             host.users -= 1
             if not host.users:
@@ -128,14 +122,7 @@ class CallbackClient:
 
     def _new_host(self, origin: str) -> _Host:
         transport = GuardedTransport(self._policy, self._resolve, self._tls, HOST_CONNECTIONS)
-        return _Host(httpx.URL(origin), transport, asyncio.Semaphore(HOST_CONNECTIONS))
-
-    async def _take_slot(self, host: _Host) -> None:
-        try:
-            async with asyncio.timeout(self._slot_wait_s):
-                await host.slots.acquire()
-        except TimeoutError:
-            raise AttemptError(Outcome.BUSY, f"all {HOST_CONNECTIONS} connections to the host are in use") from None
+        return _Host(httpx.URL(origin), transport)
 
     async def _close_stale(self) -> None:
         while self._idle:

@@ -17,7 +17,6 @@ class Outcome(StrEnum):
 
     delivered: 2xx. redirect: 3xx, not followed. gone: 410. throttled: 429. client_error, server_error: other 4xx, 5xx.
     timeout, dns_error, connect_error, tls_error, protocol_error: no usable answer. refused: the destination policy.
-    busy: nothing was sent, since every connection to that host stayed in use; no attempt, so not one to count.
     """
 
     DELIVERED = "delivered"
@@ -32,7 +31,6 @@ class Outcome(StrEnum):
     TLS_ERROR = "tls_error"
     PROTOCOL_ERROR = "protocol_error"
     REFUSED = "refused"
-    BUSY = "busy"
 
 
 _BY_STATUS = {410: Outcome.GONE, 429: Outcome.THROTTLED}

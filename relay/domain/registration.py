@@ -16,7 +16,6 @@ from relay.domain.suspicion import KILLS_WORKER
 from relay.domain.task import Task, TaskName
 
 SHARDS = 64
-BUSY_S = 0.5
 MAX_REDELIVERIES = 20  # every one may add eleven attempts to the record
 _PREFIX = "reg_"
 _ID = re.compile(r"reg_[0-9a-f]{2}[0-9a-f]{32}")
@@ -42,7 +41,6 @@ class RegistrationMove(StrEnum):
     FINISHED = "finished"
     ACCEPTED = "accepted"
     FAILED = "failed"
-    POSTPONED = "postponed"
     EXHAUSTED = "exhausted"
     CANCELLED = "cancelled"
     REDELIVERED = "redelivered"
@@ -56,7 +54,6 @@ MOVES: dict[RegistrationState, dict[RegistrationMove, RegistrationState]] = {
     RegistrationState.DELIVERING: {
         RegistrationMove.ACCEPTED: RegistrationState.DELIVERED,
         RegistrationMove.FAILED: RegistrationState.DELIVERING,
-        RegistrationMove.POSTPONED: RegistrationState.DELIVERING,
         RegistrationMove.EXHAUSTED: RegistrationState.DEAD,
         RegistrationMove.CANCELLED: RegistrationState.CANCELLED,
     },
@@ -187,12 +184,7 @@ def _finished(
 def after_attempt(
     registration: Registration, reply: Reply, policy: RetryPolicy, *, now: float, dice: float
 ) -> Registration:
-    """Return the registration after one attempt that ended at `now`; `dice` in [0, 1) spreads the next one.
-
-    One that found no free connection to its host was no attempt: it comes back soon and uses nothing up.
-    """
-    if reply.outcome is Outcome.BUSY:
-        return replace(_moved(registration, RegistrationMove.POSTPONED), due_at=now + BUSY_S)
+    """Return the registration after one attempt that ended at `now`; `dice` in [0, 1) spreads the next one."""
     excerpt = reply.excerpt.decode(errors="replace")
     attempt = Attempt(now - reply.duration_s, reply.outcome, reply.status_code, reply.duration_s, excerpt)
     tried = replace(registration, attempts=(*registration.attempts, attempt))

@@ -1,37 +1,48 @@
 """DeliveryLane: the due deliveries of one account's registrations, as long as this worker holds them."""
 
 import asyncio
-import time
 
 from relay import log
 from relay.context import Relay
+from relay.domain.admission import Delivery
+from relay.domain.destination import Target, parse
 from relay.domain.errors import FencedError, StoreUnavailableError
+from relay.domain.registration import Registration
 from relay.lanes.care import Care
+from relay.lanes.desk import Desk
+from relay.lanes.parking import Parking
 from relay.lanes.stirring import Stirring
 from relay.services.condemn import condemn_delivery
-from relay.services.deliver import deliver
+from relay.services.deliver import Tried, deliver
+from relay.store.deliveries import Claims
 from relay.store.lanes import LEASE_MS
 from relay.store.write import Fence
 
-IN_FLIGHT = 128
+CLAIMS = 128  # a turn, so that nothing else waits long while they are looked at
 RENEW_S = 1.0
 LINGER_S = 2.0
 AWAKE_S = 10.0  # a lane whose next delivery is further away is handed back until then
 DRAIN_S = 0.8
 
+Attempt = asyncio.Task[Tried | None]
+
 logger = log.get(__name__)
 
 
 class DeliveryLane:
-    """Claims what is due and tries each callback once. Ends like a PollLane."""
+    """Claims what is due and tries each callback once, when the desk lets it begin. Ends like a PollLane."""
 
-    def __init__(self, relay: Relay, fence: Fence) -> None:
+    def __init__(self, relay: Relay, fence: Fence, desk: Desk) -> None:
         self.fence = fence
         self._relay = relay
         self._care = Care(relay, fence)
+        self._desk = desk
+        self._account = fence.lane.account
         self._stirring = Stirring()
         self._loop = asyncio.get_running_loop()
-        self._attempts: set[asyncio.Task[None]] = set()
+        self._held: set[str] = set()  # claimed, and waiting here or under way: claimed again, they are not taken twice
+        self._parking = Parking(lambda place: desk.waiting(place, self._account))
+        self._attempts: set[Attempt] = set()
         self._renewed_at = self._busy_at = self._loop.time()
         self._next_claim_at = 0.0
         self._stirred = False
@@ -48,75 +59,129 @@ class DeliveryLane:
         self._stirring.stir()
 
     async def run(self) -> None:
+        self._desk.join(self._account, self._begin)
         try:
-            await self._recall()
-            while not self._stopping:
-                if self._stirred or self._loop.time() >= self._next_claim_at:
-                    self._stirred = False  # before the claim: what stirs during it wants another one
-                    await self._claim()
-                await self._stirring.sleep_until(0.0 if self._stirred else self._next_claim_at)
-            if self._attempts:
-                await asyncio.wait(self._attempts, timeout=DRAIN_S)
-            await self._relay.lanes.release(self.fence)
+            await self._work()
         except FencedError:
             logger.warning("lane_lost", lane=str(self.fence.lane))
         except StoreUnavailableError:
             logger.warning("lane_not_handed_back", lane=str(self.fence.lane))
         finally:
+            self._desk.leave(self._account)
             for attempt in self._attempts:
                 attempt.cancel()
             await asyncio.gather(*self._attempts, return_exceptions=True)
 
-    async def _recall(self) -> None:
+    async def _work(self) -> None:
+        await self._condemn()
+        self._parking.found(await self._relay.deliveries.parked_places(self.fence))
+        while not self._stopping:
+            if self._stirred or self._loop.time() >= self._next_claim_at:
+                self._stirred = False  # before the turn: what stirs during it wants another one
+                await self._turn()
+            await self._stirring.sleep_until(0.0 if self._stirred else self._next_claim_at)
+        await self._hand_back()
+
+    async def _hand_back(self) -> None:
+        """Leave what has not begun to the next holder; what is broken off is claimed still, and falls due again."""
+        for place, delivery in self._desk.leave(self._account):
+            self._parking.park(delivery.id, place)
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=DRAIN_S)
+        while park := self._parking.leaving():
+            await self._relay.deliveries.claim(self.fence, want=0, park=park)
+            self._parked(park)
+        await self._relay.lanes.release(self.fence)
+
+    async def _condemn(self) -> None:
         for id_ in await self._care.recall():
-            await condemn_delivery(self._relay, self.fence, id_, now=time.time())
+            await condemn_delivery(self._relay, self.fence, id_, now=self._relay.clock())
             await self._relay.suspects.clear(self.fence, id_)
 
-    async def _claim(self) -> None:
+    async def _turn(self) -> None:
         started = self._loop.time()
+        park, recall = self._parking.leaving(), self._parking.recalls()
         try:
-            ids, next_due_s = await self._relay.lanes.claim(self.fence, want=IN_FLIGHT - len(self._attempts))
+            claims = await self._relay.deliveries.claim(self.fence, want=CLAIMS, park=park, recall=recall)
+            self._renewed_at = started
+            self._parked(park)
+            await self._offer_all(claims.claimed)
+            for (place, asked), ids in zip(recall, claims.recalled, strict=True):
+                self._parking.recalled(place, asked=asked, came=len(ids))
+                await self._offer_all(ids, recalled=True)
         except StoreUnavailableError:
             self._next_claim_at = self._loop.time() + 0.1
             self._stopping = self._loop.time() - self._renewed_at > LEASE_MS / 1000
             return
-        self._renewed_at = started
-        for id_ in ids:
-            attempt = self._loop.create_task(self._attempt(id_))
-            self._attempts.add(attempt)
-            attempt.add_done_callback(self._attempts.discard)
-        full = len(self._attempts) >= IN_FLIGHT
-        wait_s = RENEW_S if next_due_s is None or full else min(RENEW_S, next_due_s)
-        self._next_claim_at = started + wait_s
-        self._stop_when_idle(next_due_s)
+        self._sleep_after(claims, started=started)
 
-    def _stop_when_idle(self, next_due_s: float | None) -> None:
-        if self._attempts or (next_due_s is not None and next_due_s < AWAKE_S):
+    def _sleep_after(self, claims: Claims, *, started: float) -> None:
+        due_s = RENEW_S if claims.next_due_s is None else min(RENEW_S, claims.next_due_s)
+        more = len(claims.claimed) == CLAIMS or self._parking.recalls()
+        self._next_claim_at = 0.0 if more else started + due_s
+        if self._held or self._parking or (claims.next_due_s is not None and claims.next_due_s < AWAKE_S):
             self._busy_at = self._loop.time()
         elif self._loop.time() - self._busy_at > LINGER_S:
             self._stopping = True
 
-    async def _attempt(self, id_: str) -> None:
-        was_full = len(self._attempts) >= IN_FLIGHT
-        if self._care.rest_s(id_) > 0:
-            return  # its claim lapses, and it is claimed again
-        try:
-            await self._care.begin(id_)
-            registration = await deliver(self._relay, self.fence, id_, now=time.time())
-        except FencedError:
-            self._stopping = True
-        except StoreUnavailableError:
-            return
-        except Exception:
-            logger.exception("delivery_failed", registration=id_)
-        else:
-            self._come_back_for(registration.due_at if registration else None)
-        finally:
-            await self._care.end(id_)
-        if was_full:
-            self.stir()
+    def _parked(self, parked: list[tuple[str, str]]) -> None:
+        self._parking.parked(parked)
+        self._held.difference_update(id_ for _, id_ in parked)
 
-    def _come_back_for(self, due_at: float | None) -> None:
-        if due_at is not None:
-            self._next_claim_at = min(self._next_claim_at, self._loop.time() + max(0.0, due_at - time.time()))
+    async def _offer_all(self, ids: list[str], *, recalled: bool = False) -> None:
+        """Begin what may begin; the others wait here, or are parked where many wait already."""
+        fresh = tuple(id_ for id_ in ids if id_ not in self._held)
+        found = {registration.id: registration for registration in await self._relay.store.registrations(fresh)}
+        for id_ in fresh:
+            self._held.add(id_)
+            delivery = self._delivery(id_, found.get(id_))
+            place = self._desk.offer(delivery)
+            if place is None:
+                continue
+            if self._parking.takes(place, recalled=recalled):
+                self._parking.park(id_, place)
+            else:
+                self._desk.wait(delivery, place)
+
+    def _delivery(self, id_: str, registration: Registration | None) -> Delivery:
+        """Say what the delivery needs room for; one without a record is let through, and left then."""
+        target = None if registration is None else parse(registration.callback_url, self._relay.destinations)
+        host = target.origin if isinstance(target, Target) else ""
+        return Delivery(id_, host, registration.client if registration else "", self._account)
+
+    def _begin(self, delivery: Delivery) -> None:
+        attempt = self._loop.create_task(self._attempt(delivery))
+        self._attempts.add(attempt)
+        attempt.add_done_callback(lambda attempt: self._end(delivery, attempt))
+
+    async def _attempt(self, delivery: Delivery) -> Tried | None:
+        if self._care.rest_s(delivery.id) > 0:
+            return None  # its claim lapses, and it is claimed again
+        try:
+            await self._care.begin(delivery.id)
+            return await deliver(self._relay, self.fence, delivery.id)
+        except FencedError:
+            self.stop()
+        except StoreUnavailableError:
+            pass  # its claim lapses
+        except Exception:
+            logger.exception("delivery_failed", registration=delivery.id)
+        finally:
+            await self._care.end(delivery.id)
+        return None
+
+    def _end(self, delivery: Delivery, attempt: Attempt) -> None:
+        self._attempts.discard(attempt)
+        self._held.discard(delivery.id)
+        tried = None if attempt.cancelled() else attempt.result()
+        reply, due_at = (tried.reply, tried.registration.due_at) if tried else (None, None)
+        self._desk.ended(delivery, reply, pause_s=self._from_now(reply.retry_at if reply else None))
+        if self._parking.short(delivery.places):
+            self.stir()
+        due_s = self._from_now(due_at)
+        if due_s is not None:
+            self._next_claim_at = min(self._next_claim_at, self._loop.time() + max(0.0, due_s))
             self._stirring.stir()
+
+    def _from_now(self, at: float | None) -> float | None:
+        return None if at is None else at - self._relay.clock()

@@ -1,6 +1,6 @@
 """Deliver: POST one callback once, and commit how it ended."""
 
-import time
+from dataclasses import dataclass
 from random import random
 
 from relay import crash, log, metrics
@@ -15,15 +15,23 @@ from relay.store.write import Fence, Write
 logger = log.get(__name__)
 
 
-async def deliver(relay: Relay, fence: Fence, registration_id: str, *, now: float) -> Registration | None:
-    """Try a due registration's callback once; return it as decided, or None when nothing was due after all.
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of one attempt: how it went, and the registration as decided."""
+
+    reply: Reply
+    registration: Registration
+
+
+async def deliver(relay: Relay, fence: Fence, registration_id: str) -> Tried | None:
+    """Try a due registration's callback once; return what came of it, or None when nothing was due after all.
 
     Raises FencedError and StoreUnavailableError; then the claim lapses and it is tried again: at least once.
     """
     crash.reached(Point.DELIVERY_CLAIMED, registration_id)
     registration = await relay.store.registration(registration_id)
     if registration is not None and registration.state is RegistrationState.PENDING:
-        registration = await _make_due(relay, fence, registration, now)
+        registration = await _make_due(relay, fence, registration)
     if registration is None or registration.state is not RegistrationState.DELIVERING:
         await _leave(relay, fence, registration_id)
         return None
@@ -33,7 +41,7 @@ async def deliver(relay: Relay, fence: Fence, registration_id: str, *, now: floa
     return await _attempt(relay, fence, registration, body)
 
 
-async def _make_due(relay: Relay, fence: Fence, registration: Registration, now: float) -> Registration | None:
+async def _make_due(relay: Relay, fence: Fence, registration: Registration) -> Registration | None:
     """Write down the body of a registration whose task has been settled: every attempt sends it as it is."""
     task = await relay.store.task(registration.task_name)
     if task is None or not task.settled:
@@ -42,20 +50,21 @@ async def _make_due(relay: Relay, fence: Fence, registration: Registration, now:
     body = message.body(due, await relay.store.task_status(registration.task_name))
     write = Write(fence)
     write.blob(keys.body(due.id), body, kept=True)
-    write.registration(due, now=now, claimed=True)
+    write.registration(due, now=relay.clock(), claimed=True)
     await relay.store.commit(write)
     crash.reached(Point.DELIVERY_WRITTEN, due.id, due.task_name.request_id)
     return await relay.store.registration(registration.id)
 
 
-async def _attempt(relay: Relay, fence: Fence, registration: Registration, body: bytes) -> Registration:
+async def _attempt(relay: Relay, fence: Fence, registration: Registration, body: bytes) -> Tried:
+    began_at = relay.clock()
     headers = signature.sign(
-        relay.settings.signing_secret, message_id=registration.id, timestamp=int(time.time()), body=body
+        relay.settings.signing_secret, message_id=registration.id, timestamp=int(began_at), body=body
     )
-    reply = await relay.callbacks.post(registration.callback_url, body, headers, now=time.time())
+    reply = await relay.callbacks.post(registration.callback_url, body, headers, now=began_at)
     crash.reached(Point.DELIVERY_POSTED, registration.id, registration.task_name.request_id)
     _count(reply)
-    now = time.time()
+    now = relay.clock()
     decided = after_attempt(
         registration,
         reply,
@@ -72,14 +81,13 @@ async def _attempt(relay: Relay, fence: Fence, registration: Registration, body:
     if reply.outcome is not Outcome.DELIVERED:
         logger.info("attempt_failed", registration=registration.id, outcome=reply.outcome, status=reply.status_code,
                     attempts=len(decided.attempts), detail=reply.detail, verdict=reply.verdict)  # fmt: skip
-    return decided
+    return Tried(reply, decided)
 
 
 def _count(reply: Reply) -> None:
     """Count the attempt whether or not it can be written down: the receiver has seen it."""
-    if reply.outcome is not Outcome.BUSY:
-        metrics.DELIVERY_ATTEMPTS.labels(reply.outcome).inc()
-        metrics.DELIVERY_DURATION.observe(reply.duration_s)
+    metrics.DELIVERY_ATTEMPTS.labels(reply.outcome).inc()
+    metrics.DELIVERY_DURATION.observe(reply.duration_s)
     if reply.verdict is not None:
         metrics.DESTINATIONS_REFUSED.labels(reply.verdict).inc()
 

@@ -126,5 +126,9 @@ def suspects(name: LaneName) -> str:
     return f"{_tag(name.account)}:suspects:{name}"
 
 
+def parked(account: str) -> str:
+    return f"{_tag(account)}:parked:{account}"
+
+
 def lane(name: LaneName) -> str:
     return f"{_tag(name.account)}:lane:{name}"

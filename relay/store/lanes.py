@@ -13,7 +13,7 @@ from relay.store import keys, records
 from relay.store.keys import LaneKind, LaneName
 from relay.store.scripts import Script
 from relay.store.store import Store
-from relay.store.write import CLAIM_S, Fence, held
+from relay.store.write import Fence, held
 
 LEASE_MS = 5_000  # at most 30 s; what the death of a worker costs, so short, but several turns long
 AHEAD_MS = 1_200  # slots are granted for one turn ahead: a turn is a second
@@ -65,7 +65,7 @@ class TurnRequest:
 
 
 class LaneStore:
-    """Leases, turns and claims. Raises FencedError once the lane has another holder."""
+    """Leases, and the turns of poll lanes. Raises FencedError once the lane has another holder."""
 
     def __init__(self, store: Store, holder: str) -> None:
         self._store = store
@@ -73,7 +73,6 @@ class LaneStore:
         self._acquire = Script(store.link, "acquire")
         self._release = Script(store.link, "release")
         self._turn = Script(store.link, "turn")
-        self._claim = Script(store.link, "claim")
         self._keep = Script(store.link, "keep")
 
     async def acquire(self, lane: LaneName) -> Fence | None:
@@ -89,9 +88,11 @@ class LaneStore:
     async def release(self, fence: Fence) -> None:
         """Hand the lane back, if it is still held."""
         lane = fence.lane
-        queue = keys.pending(lane.account) if lane.kind is LaneKind.POLL else keys.due(lane.account)
+        polls = lane.kind is LaneKind.POLL
+        queue = keys.pending(lane.account) if polls else keys.due(lane.account)
+        parked = queue if polls else keys.parked(lane.account)
         await self._release(
-            [keys.lane(lane), keys.LANES, queue], [str(lane), fence.epoch, keys.WANT, lane.kind, FORGOTTEN_MS]
+            [keys.lane(lane), keys.LANES, queue, parked], [str(lane), fence.epoch, keys.WANT, lane.kind, FORGOTTEN_MS]
         )
 
     async def turn(self, fence: Fence, rate: Rate, told: TurnRequest) -> Grants:
@@ -150,16 +151,6 @@ class LaneStore:
     async def _keep_field(self, fence: Fence, field: str, value: bytes | str) -> None:
         lane = keys.lane(fence.lane)
         held(await self._keep([lane, lane], [fence.epoch, 0, field, value]), fence)
-
-    async def claim(self, fence: Fence, *, want: int) -> tuple[list[str], float | None]:
-        """Take one turn of a delivery lane: claim up to `want` due ids; also seconds until the next is due, or None."""
-        lane = fence.lane
-        answer = await self._claim(
-            [keys.lane(lane), keys.LANES, keys.due(lane.account)],
-            [str(lane), fence.epoch, LEASE_MS, want, round(CLAIM_S * 1000)],
-        )
-        next_due_ms, *ids = held(answer, fence)
-        return [id_.decode() for id_ in ids], None if next_due_ms < 0 else next_due_ms / 1000
 
     async def tasks(self, account: str, members: list[str]) -> list[Task]:
         """Return those of these tasks that there are, with their looks."""

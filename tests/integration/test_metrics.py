@@ -87,8 +87,7 @@ async def test_a_claimed_delivery_is_being_made_and_not_due(relay: Relay, api: h
     await wait_until(lambda: oldest_due_s(api, "delivery"))
     fence = await relay.lanes.acquire(DELIVERIES)
     assert fence is not None
-    ids, _ = await relay.lanes.claim(fence, want=1)
-    assert ids == [due.id]
+    assert (await relay.deliveries.claim(fence, want=1)).claimed == [due.id]
     assert await oldest_due_s(api, "delivery") == 0
     await relay.store.ask("FLUSHALL")
 

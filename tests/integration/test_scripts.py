@@ -13,6 +13,7 @@ from relay.domain.operations import TaskOutcome
 from relay.domain.registration import RegistrationState, after_task, registration_id
 from relay.domain.task import TaskState
 from relay.store import keys
+from relay.store.deliveries import Claims, DeliveryStore
 from relay.store.keys import LaneKind, LaneName
 from relay.store.lanes import FORGOTTEN_MS, LEASE_MS, LaneStore
 from relay.store.store import Conflict, Store
@@ -43,6 +44,11 @@ def lanes(store: Store) -> LaneStore:
 @pytest.fixture
 def others(store: Store) -> LaneStore:
     return LaneStore(store, "second")
+
+
+@pytest.fixture
+def deliveries(store: Store) -> DeliveryStore:
+    return DeliveryStore(store)
 
 
 async def acquired(lanes: LaneStore, lane: LaneName) -> Fence:
@@ -170,7 +176,7 @@ async def test_of_many_writers_with_one_version_one_wins(store: Store) -> None:
 
 
 async def test_a_holder_of_yesterday_writes_nothing_and_is_counted(
-    store: Store, lanes: LaneStore, others: LaneStore, valkey: Valkey
+    store: Store, lanes: LaneStore, others: LaneStore, valkey: Valkey, deliveries: DeliveryStore
 ) -> None:
     stale = await acquired(lanes, POLLS)
     await lapse(store, POLLS)
@@ -183,7 +189,7 @@ async def test_a_holder_of_yesterday_writes_nothing_and_is_counted(
             with pytest.raises(FencedError):
                 await store.commit(write)
     with pytest.raises(FencedError):
-        await lanes.claim(stale, want=1)
+        await deliveries.claim(stale, want=1)
     await lanes.release(stale)
     assert await everything(valkey) == before
     assert counted("relay_fenced_commits_total") == fenced + 2
@@ -302,44 +308,97 @@ async def due_registration(store: Store, *, delay_s: float, client: str = "alice
     return registration.id
 
 
-async def test_what_is_due_is_claimed_once_and_what_is_not_yet_is_left(store: Store, lanes: LaneStore) -> None:
+async def test_what_is_due_is_claimed_once_and_what_is_not_yet_is_left(
+    store: Store, lanes: LaneStore, deliveries: DeliveryStore
+) -> None:
     now = await due_registration(store, delay_s=0.0)
     later = await due_registration(store, delay_s=5.0, client="bob")
     fence = await acquired(lanes, DELIVERIES)
-    claimed, next_due_s = await lanes.claim(fence, want=10)
-    assert claimed == [now]
-    assert next_due_s is not None
-    assert 0 < next_due_s <= 5
-    assert (await lanes.claim(fence, want=10))[0] == []
+    claims = await deliveries.claim(fence, want=10)
+    assert claims.claimed == [now]
+    assert claims.next_due_s is not None
+    assert 0 < claims.next_due_s <= 5
+    assert (await deliveries.claim(fence, want=10)).claimed == []
     assert CLAIM_S - 1 < await in_ms(store, keys.due("default"), now) / 1000 <= CLAIM_S
     assert 0 < await in_ms(store, keys.due("default"), later) <= 5_000
 
 
-async def test_a_claim_that_lapses_falls_due_again(store: Store, lanes: LaneStore, others: LaneStore) -> None:
+async def test_a_claim_that_lapses_falls_due_again(
+    store: Store, lanes: LaneStore, others: LaneStore, deliveries: DeliveryStore
+) -> None:
     id_ = await due_registration(store, delay_s=0.0)
-    assert (await lanes.claim(await acquired(lanes, DELIVERIES), want=1))[0] == [id_]
+    assert (await deliveries.claim(await acquired(lanes, DELIVERIES), want=1)).claimed == [id_]
     await store.ask("ZADD", keys.due("default"), "XX", 1, id_)  # as if the length of a claim had passed
     await lapse(store, DELIVERIES)
-    assert (await others.claim(await acquired(others, DELIVERIES), want=1))[0] == [id_]
+    assert (await deliveries.claim(await acquired(others, DELIVERIES), want=1)).claimed == [id_]
 
 
-async def test_no_more_is_claimed_than_is_wanted_the_longest_due_first(store: Store, lanes: LaneStore) -> None:
-    ids = [await due_registration(store, delay_s=0.0, client=str(number)) for number in range(5)]
+async def ranked_registrations(store: Store, count: int) -> list[str]:
+    """Make registrations of so many clients due; return their ids, the one due for longest first."""
+    ids = [await due_registration(store, delay_s=0.0, client=str(number)) for number in range(count)]
     for rank, id_ in enumerate(ids):
         await store.ask("ZADD", keys.due("default"), rank, id_)
+    return ids
+
+
+async def test_no_more_is_claimed_than_is_wanted_from_both_ends(
+    store: Store, lanes: LaneStore, deliveries: DeliveryStore
+) -> None:
+    ids = await ranked_registrations(store, 7)
     fence = await acquired(lanes, DELIVERIES)
-    assert [(await lanes.claim(fence, want=want))[0] for want in (0, 2, 2, 2)] == [[], ids[:2], ids[2:4], ids[4:]]
+    claimed = [(await deliveries.claim(fence, want=want)).claimed for want in (0, 3, 2, 4)]
+    assert claimed == [[], [ids[0], ids[1], ids[6]], [ids[2], ids[5]], [ids[3], ids[4]]]
 
 
-async def test_a_claim_renews_the_lease(store: Store, lanes: LaneStore, others: LaneStore) -> None:
+async def test_what_is_parked_is_out_of_the_way_until_its_place_is_recalled(
+    store: Store, lanes: LaneStore, deliveries: DeliveryStore
+) -> None:
+    ids = await ranked_registrations(store, 5)
+    fence = await acquired(lanes, DELIVERIES)
+    here, there = "https://a.example", "https://a.example.org"
+    await deliveries.claim(fence, want=5)
+    parked = await deliveries.claim(fence, want=0, park=[*((here, id_) for id_ in ids[:4]), (there, ids[4])])
+    assert (parked.next_due_s, await deliveries.parked_places(fence)) == (None, {here, there})
+    assert (await deliveries.claim(fence, want=9)).claimed == []
+
+    claims = await deliveries.claim(fence, want=9, recall=[(there, 1), (here, 3), ("https://a", 9)])
+    assert (claims.claimed, claims.recalled) == ([], [[ids[4]], ids[:3], []])
+    assert CLAIM_S - 1 < await in_ms(store, keys.due("default"), ids[0]) / 1000 <= CLAIM_S
+    assert (await deliveries.claim(fence, want=0, recall=[(here, 9)])).recalled == [[ids[3]]]
+    assert await deliveries.parked_places(fence) == set()
+
+
+async def test_parking_twice_is_parking_once(store: Store, lanes: LaneStore, deliveries: DeliveryStore) -> None:
+    id_ = await due_registration(store, delay_s=0.0)
+    fence = await acquired(lanes, DELIVERIES)
+    for _ in range(2):  # the second after an answer that was lost
+        await deliveries.claim(fence, want=0, park=[("client alice", id_)])
+    assert (await deliveries.claim(fence, want=0, recall=[("client alice", 9)])).recalled == [[id_]]
+
+
+async def test_a_lane_with_parked_deliveries_wants_its_next_holder_at_once(
+    store: Store, lanes: LaneStore, others: LaneStore, deliveries: DeliveryStore
+) -> None:
+    id_ = await due_registration(store, delay_s=0.0)
+    await due_registration(store, delay_s=60.0, client="bob")
+    fence = await acquired(lanes, DELIVERIES)
+    await deliveries.claim(fence, want=0, park=[("client alice", id_)])
+    await lanes.release(fence)
+    assert await others.due() == [DELIVERIES]
+    assert await deliveries.parked_places(await acquired(others, DELIVERIES)) == {"client alice"}
+
+
+async def test_a_claim_renews_the_lease(
+    store: Store, lanes: LaneStore, others: LaneStore, deliveries: DeliveryStore
+) -> None:
     fence = await acquired(lanes, DELIVERIES)
     await lapse(store, DELIVERIES)
-    assert await lanes.claim(fence, want=0) == ([], None)
+    assert await deliveries.claim(fence, want=0) == Claims([], [], None)
     assert await others.acquire(DELIVERIES) is None
 
 
 async def test_a_wake_for_a_held_lane_reaches_its_holder_once_until_it_looks(
-    store: Store, lanes: LaneStore, valkey: Valkey
+    store: Store, lanes: LaneStore, valkey: Valkey, deliveries: DeliveryStore
 ) -> None:
     fence = await acquired(lanes, DELIVERIES)
     async with Redis.from_url(valkey.url) as redis, redis.pubsub() as channel:
@@ -354,7 +413,7 @@ async def test_a_wake_for_a_held_lane_reaches_its_holder_once_until_it_looks(
         await channel.subscribe(keys.STIR)
         for client in ("alice", "bob"):
             await due_registration(store, delay_s=0.0, client=client)
-        await lanes.claim(fence, want=2)
+        await deliveries.claim(fence, want=2)
         await due_registration(store, delay_s=0.0, client="carol")
         await wait_until(lambda: has_heard(2))
     assert heard == [str(DELIVERIES).encode()] * 2

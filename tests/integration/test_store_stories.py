@@ -52,6 +52,7 @@ FINAL = Answer(AnswerKind.FINAL, b'{"Status":"Success"}', TaskOutcome.SUCCEEDED)
 kinds = st.sampled_from(LaneKind)
 holders = st.sampled_from(["first", "second"])
 requests = st.sampled_from(["a", "b", "c"])
+places = st.sampled_from(["https://a.example", "https://a.example.org"])
 
 
 @dataclass
@@ -118,6 +119,7 @@ class Stories(RuleBasedStateMachine):
         self.tasks: dict[str, TaskState] = {}
         self.ready: set[str] = set()
         self.later: set[str] = set()
+        self.parked: dict[str, set[str]] = {}
         self.lanes = {kind: Lane() for kind in LaneKind}
         self.seen: set[str] = set()
         self.left: set[str] = set()
@@ -278,7 +280,7 @@ class Stories(RuleBasedStateMachine):
         lane = self.lanes[LaneKind.DELIVERY]
         if lane.fence is None:
             return
-        ids, _ = self.run(self.stores["first"].claim(lane.fence, want=want))
+        ids = self.run(self.relay.deliveries.claim(lane.fence, want=want)).claimed
         lane.lapsed = False
         assert set(ids) <= self.ready
         assert len(ids) == min(want, len(self.ready))
@@ -286,6 +288,28 @@ class Stories(RuleBasedStateMachine):
         self.later |= set(ids)
         if ids:
             self._deliver(lane.fence, ids[dice % len(ids)], Random(dice).choice([200, 200, 410, 500]))
+
+    @rule(dice=st.integers(0, 999), place=places)
+    def park(self, dice: int, place: str) -> None:
+        lane = self.lanes[LaneKind.DELIVERY]
+        if lane.fence is not None and self.later:
+            id_ = sorted(self.later)[dice % len(self.later)]
+            self.run(self.relay.deliveries.claim(lane.fence, want=0, park=[(place, id_)]))
+            self.later.discard(id_)
+            self.parked.setdefault(place, set()).add(id_)
+            lane.lapsed = False
+
+    @rule(want=st.integers(0, 3), place=places)
+    def recall(self, want: int, place: str) -> None:
+        lane = self.lanes[LaneKind.DELIVERY]
+        if lane.fence is not None:
+            [recalled] = self.run(self.relay.deliveries.claim(lane.fence, want=0, recall=[(place, want)])).recalled
+            parked = self.parked.get(place, set())
+            assert set(recalled) <= parked
+            assert len(recalled) == min(want, len(parked))
+            parked.difference_update(recalled)
+            self.later.update(recalled)
+            lane.lapsed = False
 
     def _deliver(self, fence: Fence, id_: str, status: int) -> None:
         wish = self.wishes[id_]
@@ -325,7 +349,7 @@ class Stories(RuleBasedStateMachine):
     def a_zombie_claims_and_delivers(self, dice: int) -> None:
         zombies = self.lanes[LaneKind.DELIVERY].zombies
         zombie = zombies[dice % len(zombies)]
-        self._refused(self.stores["second"].claim(zombie, want=3))
+        self._refused(self.relay.deliveries.claim(zombie, want=3))
         self._refused(self.relay.suspects.name(zombie, "a", 2))
         waiting = sorted(self.later)
         if waiting:
@@ -363,7 +387,7 @@ class Stories(RuleBasedStateMachine):
         registration = await self.relay.store.registration(id_)
         assert registration is not None
         if registration.state is RegistrationState.PENDING:
-            registration = await _make_due(self.relay, fence, registration, time.time())
+            registration = await _make_due(self.relay, fence, registration)
         assert registration is not None
         outcome = {200: Outcome.DELIVERED, 410: Outcome.GONE}.get(status, Outcome.SERVER_ERROR)
         decided = after_attempt(registration, Reply(outcome, status), self.relay.retries, now=time.time(), dice=0.5)

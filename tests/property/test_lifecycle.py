@@ -136,10 +136,9 @@ TestTaskLife.settings = settings(max_examples=120, stateful_step_count=25, deadl
 
 
 POLICY = RetryPolicy()
-TRIED = [outcome for outcome in Outcome if outcome is not Outcome.BUSY]
 REPLIES = st.builds(
     Reply,
-    outcome=st.sampled_from([*Outcome, *[Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.BUSY] * 8]),
+    outcome=st.sampled_from([*Outcome, *[Outcome.SERVER_ERROR, Outcome.TIMEOUT] * 8]),
     retry_at=st.none() | st.floats(NOW - 1e6, NOW + 1e6),
     duration_s=st.floats(0, 15),
 )
@@ -168,7 +167,7 @@ def test_a_delivery_keeps_its_promises(expired: bool, replies: list[tuple[Reply,
         assert (registration.state is RegistrationState.DELIVERED) == (reply.outcome is Outcome.DELIVERED)
         assert (registration.delivered_at == now) == (registration.state is RegistrationState.DELIVERED)
         assert (registration.death is not None) == (registration.state is RegistrationState.DEAD)
-        assert len(registration.attempts) - len(before.attempts) == (reply.outcome is not Outcome.BUSY)
+        assert len(registration.attempts) == len(before.attempts) + 1
         assert len(registration.attempts) <= len(POLICY.delays_s)
         assert_waits_long_enough(registration, reply, now)
         assert_only_the_delivery_changed(before, registration)
@@ -178,7 +177,7 @@ def test_a_delivery_keeps_its_promises(expired: bool, replies: list[tuple[Reply,
 
 def assert_waits_long_enough(registration: Registration, reply: Reply, now: float) -> None:
     """Fail when the next attempt comes before the schedule or the receiver's hint admits it, or much later."""
-    if registration.due_at is None or reply.outcome is Outcome.BUSY:
+    if registration.due_at is None:
         return
     scheduled_s = POLICY.delays_s[len(registration.attempts)]
     hinted_at = min(reply.retry_at or 0.0, now + MAX_HINT_S)
@@ -193,7 +192,7 @@ def assert_only_the_delivery_changed(before: Registration, after: Registration) 
 
 
 @settings(max_examples=60, deadline=None)
-@given(outcome=st.sampled_from([outcome for outcome in TRIED if outcome is not Outcome.DELIVERED]), dice=DICE)
+@given(outcome=st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.DELIVERED]), dice=DICE)
 def test_a_receiver_that_never_accepts_is_given_up_within_the_policys_attempts(outcome: Outcome, dice: float) -> None:
     registration = due_registration(expired=False)
     for _ in POLICY.delays_s:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from relay.domain import registration, task
+from relay.domain import circuit, registration, task
 
 State = TypeVar("State", bound=StrEnum)
 Move = TypeVar("Move", bound=StrEnum)
@@ -26,8 +26,13 @@ def diagram(moves: Mapping[State, Mapping[Move, State]]) -> str:
 
 
 def drawn(page: str) -> str:
-    """Return the page with both diagrams as the tables are now."""
-    for name, picture in (("task", diagram(task.MOVES)), ("registration", diagram(registration.MOVES))):
+    """Return the page with every diagram as its table is now."""
+    pictures = {
+        "task": diagram(task.MOVES),
+        "registration": diagram(registration.MOVES),
+        "circuit": diagram(circuit.MOVES),
+    }
+    for name, picture in pictures.items():
         before, _, rest = page.partition(f"<!-- {name}: ")
         _, _, after = rest.partition(f"<!-- end of {name} -->")
         page = before + _MARKED.format(name=name, diagram=picture) + after

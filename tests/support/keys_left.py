@@ -2,8 +2,9 @@
 
 A key without a time to live has somebody who will come for it: a lane's holder, or a record that is still under way.
 A record under way stands where it will be found: a pending task in its lane, a pending registration with its task, a
-delivering one among the due, and a lane with work in `relay:lanes`. A client's index has every registration once, in
-the state in which it is shown, and nothing else.
+delivering one among the due or the parked (where one that was cancelled may stand until it is recalled), and a lane
+with work in `relay:lanes`. A client's index has every registration once, in the state in which it is shown, and nothing
+else.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -58,7 +59,7 @@ async def _read_one(redis: Redis, key: str, left: _Left) -> None:
     if key.startswith(OF_CLIENTS):
         left.indexed[key] = {entry async for entry, *_ in _entries(redis, key, kind)}
     elif kind == b"zset":
-        left.members[key] = {member.decode() for member in await redis.zrange(key, 0, -1)}
+        left.members[key] = {member.decode().rpartition("\0")[2] for member in await redis.zrange(key, 0, -1)}
     elif kind == b"hash":
         fields = {field.decode() async for field, _ in redis.hscan_iter(key)}
         left.members[key] = fields
@@ -82,7 +83,8 @@ async def _entries(redis: Redis, key: str, kind: bytes) -> AsyncIterator[tuple[b
 
 
 def _forgotten_keys(left: _Left) -> Iterator[str]:
-    allowed = {*OF_ARQ, *ALWAYS, *left.held, *(keys.lane(LaneName.parse(lane)) for lane in left.lanes)}
+    lanes = [LaneName.parse(lane) for lane in left.lanes]
+    allowed = {*OF_ARQ, *ALWAYS, *left.held, *map(keys.lane, lanes), *(keys.parked(lane.account) for lane in lanes)}
     for task in left.tasks.values():
         if task.state is TaskState.PENDING:
             account = task.name.account
@@ -108,7 +110,7 @@ def _forgotten_lanes(left: _Left) -> Iterator[str]:
 def _queues(left: _Left) -> Iterator[tuple[str, LaneKind, set[str]]]:
     for key, members in left.members.items():
         parts = key.split(":")
-        if len(parts) == 4 and parts[2] in {"pending", "due"}:
+        if len(parts) == 4 and parts[2] in {"pending", "due", "parked"}:
             yield parts[3], LaneKind.POLL if parts[2] == "pending" else LaneKind.DELIVERY, members
 
 
@@ -118,7 +120,10 @@ def _forgotten_waiters(left: _Left) -> Iterator[str]:
         if (task.state is TaskState.PENDING) != (keys.member(task.name) in pending):
             yield f"{keys.member(task.name)} is {task.state}, and its lane says otherwise"
     for registration in left.registrations.values():
-        due = left.members.get(keys.due(registration.task_name.account), set())
+        account = registration.task_name.account
+        due = left.members.get(keys.due(account), set())
+        if not registration.settled:
+            due |= left.members.get(keys.parked(account), set())
         task_of = left.tasks.get(keys.task(registration.task_name))
         waits = task_of is not None and task_of.state is TaskState.PENDING and registration.id in task_of.waiters
         found = registration.id in due or (waits and registration.state is RegistrationState.PENDING)

@@ -52,9 +52,10 @@ class Reply:
 
 @dataclass
 class Receiver:
-    """Answers 200, unless told otherwise for a webhook-id or a path."""
+    """Answers `otherwise`, unless told what to answer a webhook-id or a path."""
 
     base_url: str = ""
+    otherwise: Reply = Reply()
     requests: list[Received] = field(default_factory=list)
     _replies: dict[str, deque[Reply]] = field(default_factory=dict)
 
@@ -62,7 +63,7 @@ class Receiver:
         return self.base_url + path
 
     def answer(self, key: str, *replies: int | Reply) -> None:
-        """Answer the requests with this webhook-id or path so, one after another; then 200 again."""
+        """Answer the requests with this webhook-id or path so, one after another; then `otherwise` again."""
         self._replies[key] = deque(Reply(reply) if isinstance(reply, int) else reply for reply in replies)
 
     def of(self, key: str) -> list[Received]:
@@ -85,7 +86,7 @@ class Receiver:
 
     def _next_reply(self, received: Received) -> Reply:
         replies = self._replies.get(received.id) or self._replies.get(received.target)
-        return replies.popleft() if replies else Reply()
+        return replies.popleft() if replies else self.otherwise
 
 
 @asynccontextmanager

@@ -8,7 +8,6 @@ from relay.domain.delivery import Outcome, Reply, RetryPolicy
 from relay.domain.errors import IllegalMoveError
 from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.registration import (
-    BUSY_S,
     MOVES,
     SETTLED,
     SHARDS,
@@ -107,17 +106,8 @@ def test_the_eleventh_failure_ends_it_and_not_the_tenth() -> None:
     assert len(dead.attempts) == 11
 
 
-def test_a_host_whose_connections_are_all_busy_uses_up_no_attempt() -> None:
-    postponed = attempted(Reply(Outcome.BUSY))
-    assert (postponed.state, postponed.due_at, postponed.attempts) == (
-        RegistrationState.DELIVERING,
-        NOW + BUSY_S,
-        (),
-    )
-
-
 @pytest.mark.parametrize("state", set(RegistrationState) - {RegistrationState.DELIVERING})
-@pytest.mark.parametrize("reply", [ACCEPTED, FAILED, Reply(Outcome.GONE, 410), Reply(Outcome.BUSY)])
+@pytest.mark.parametrize("reply", [ACCEPTED, FAILED, Reply(Outcome.GONE, 410)])
 def test_nothing_is_attempted_but_while_delivering(state: RegistrationState, reply: Reply) -> None:
     with pytest.raises(IllegalMoveError):
         attempted(reply, a_registration(state=state))

@@ -1,0 +1,207 @@
+"""Admission: how many attempts may be under way, and where a delivery waits that may not begin yet.
+
+A place is what a delivery waits for: room at its host, of its client, in its account's lane, in the process. Hosts that
+have not shown that they answer are unproven: together they hold at most half of the room of a client, a lane or the
+process, so that whoever answers always finds some, however many hang.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import islice
+from math import inf
+
+from relay.domain.circuit import Circuit, CircuitPolicy, CircuitState, after_pause, after_reply
+from relay.domain.delivery import Reply
+
+MAX_HOSTS = 10_000
+_PROCESS = "process"
+_UNPROVEN = "unproven "
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A due delivery: of which registration, to which host (its origin), for which client, in which account's lane."""
+
+    id: str
+    host: str
+    client: str
+    account: str
+
+    @property
+    def shared(self) -> tuple[str, str, str]:
+        """The places that hosts share."""
+        return _PROCESS, f"account {self.account}", f"client {self.client}"
+
+    @property
+    def places(self) -> Iterator[str]:
+        """Every place at which it can have to wait, and where its end makes room: the most shared first."""
+        for place in self.shared:
+            yield place
+            yield _UNPROVEN + place
+        yield self.host
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many attempts may be under way at once: at one host, of one client, in one account's lane, in the process."""
+
+    host: int = 4
+    client: int = 64
+    account: int = 128
+    process: int = 512
+
+
+@dataclass(slots=True)
+class _Host:
+    circuit: Circuit = field(default_factory=Circuit)
+    under_way: int = 0
+
+
+class Admission:
+    """What is under way and what waits, over all lanes of a process. `now` is seconds of any one monotonic clock."""
+
+    def __init__(self, limits: Limits | None = None, policy: CircuitPolicy | None = None) -> None:
+        self.slowed: set[str] = set()  # hosts whose circuit has opened and not closed since
+        self._limits = limits or Limits()
+        self._policy = policy or CircuitPolicy()
+        self._hosts: dict[str, _Host] = {}  # the one used last at the end
+        self._under_way: Counter[str] = Counter()  # by place
+        self._unproven: dict[str, bool] = {}  # of what is under way, by id
+        self._queues: dict[str, deque[Delivery]] = {}
+        self._waiting: Counter[tuple[str, str]] = Counter()  # by place and account
+        self._pauses: list[tuple[float, str]] = []
+
+    def begin(self, delivery: Delivery, *, now: float) -> str | None:
+        """Count it as under way and return None, or return the place at which it has to wait."""
+        host = self._hosts.get(delivery.host) or _Host()
+        host.circuit = after_pause(host.circuit, now=now)
+        unproven = host.circuit.state is not CircuitState.CLOSED
+        place = self._full(delivery, host, unproven=unproven)
+        if place is None:
+            self._hosts[delivery.host] = host
+            self._unproven[delivery.id] = unproven
+            self._count(delivery, host, 1)
+        return place
+
+    def wait(self, delivery: Delivery, place: str) -> None:
+        """Let it wait at the place, behind those who wait there already."""
+        self._queues.setdefault(place, deque()).append(delivery)
+        self._waiting[place, delivery.account] += 1
+
+    def waiting(self, place: str, account: str) -> int:
+        """Return how many of the account's deliveries wait at the place."""
+        return self._waiting[place, account]
+
+    def ended(self, delivery: Delivery, reply: Reply | None, *, pause_s: float | None, now: float) -> list[Delivery]:
+        """Take in how its attempt ended (None: it was broken off); return those that have begun in its stead.
+
+        `pause_s` is for how long the receiver's Retry-After asks.
+        """
+        host = self._hosts.pop(delivery.host)
+        self._hosts[delivery.host] = host
+        self._count(delivery, host, -1)
+        del self._unproven[delivery.id]
+        begun: list[Delivery] = []
+        if reply is not None:
+            was_closed = host.circuit.state is CircuitState.CLOSED
+            host.circuit = after_reply(host.circuit, reply, self._policy, pause_s=pause_s, now=now)
+            self._note(delivery.host, host.circuit)
+            if host.circuit.state is CircuitState.CLOSED and not was_closed:
+                begun += self._proven(delivery.host, now)
+        self._forget_idle_hosts()
+        for place in delivery.places:
+            begun += self._advance(place, now)
+        return begun
+
+    def resumed(self, *, now: float) -> list[Delivery]:
+        """Return those that have begun because a host's pause is over."""
+        begun: list[Delivery] = []
+        while self._pauses and self._pauses[0][0] <= now:
+            begun += self._advance(heappop(self._pauses)[1], now)
+        return begun
+
+    def next_resume_at(self) -> float:
+        """Return when the next pause of a host is over, or infinity."""
+        return self._pauses[0][0] if self._pauses else inf
+
+    def withdraw(self, account: str) -> list[tuple[str, Delivery]]:
+        """Let nothing of this account wait any more; return what did, each with its place."""
+        withdrawn: list[tuple[str, Delivery]] = []
+        for place in [place for place, owner in self._waiting if owner == account]:
+            del self._waiting[place, account]
+            queue = self._queues.pop(place)
+            withdrawn += [(place, delivery) for delivery in queue if delivery.account == account]
+            if others := [delivery for delivery in queue if delivery.account != account]:
+                self._queues[place] = deque(others)
+        return withdrawn
+
+    def _full(self, delivery: Delivery, host: _Host, *, unproven: bool) -> str | None:
+        allowed = {CircuitState.CLOSED: self._limits.host, CircuitState.HALF_OPEN: 1, CircuitState.OPEN: 0}
+        if host.under_way >= allowed[host.circuit.state]:
+            return delivery.host
+        limits = (self._limits.process, self._limits.account, self._limits.client)
+        for place, limit in zip(delivery.shared, limits, strict=True):
+            if self._under_way[place] >= limit:
+                return place
+            if unproven and self._under_way[_UNPROVEN + place] >= limit // 2:
+                return _UNPROVEN + place
+        return None
+
+    def _count(self, delivery: Delivery, host: _Host, by: int) -> None:
+        host.under_way += by
+        for place in delivery.shared:
+            self._add(place, by)
+            if self._unproven[delivery.id]:
+                self._add(_UNPROVEN + place, by)
+
+    def _add(self, place: str, by: int) -> None:
+        self._under_way[place] += by
+        if not self._under_way[place]:
+            del self._under_way[place]
+
+    def _advance(self, place: str, now: float) -> Iterator[Delivery]:
+        """Begin those who wait at the place, in their order, as long as there is room."""
+        while queue := self._queues.get(place):
+            obstacle = self.begin(queue[0], now=now)
+            if obstacle == place:
+                return
+            delivery = queue.popleft()
+            self._left(place, delivery.account)
+            if obstacle is None:
+                yield delivery
+            else:
+                self.wait(delivery, obstacle)
+
+    def _proven(self, host: str, now: float) -> Iterator[Delivery]:
+        """Begin those who wait for the room of unproven hosts, as far as there is room: theirs has just answered."""
+        for place in [place for place in self._queues if place.startswith(_UNPROVEN)]:
+            for delivery in [delivery for delivery in self._queues[place] if delivery.host == host]:
+                self._queues[place].remove(delivery)
+                self._left(place, delivery.account)
+                obstacle = self.begin(delivery, now=now)
+                if obstacle is None:
+                    yield delivery
+                else:
+                    self.wait(delivery, obstacle)
+
+    def _left(self, place: str, account: str) -> None:
+        if not self._queues[place]:
+            del self._queues[place]
+        self._waiting[place, account] -= 1
+        if not self._waiting[place, account]:
+            del self._waiting[place, account]
+
+    def _note(self, name: str, circuit: Circuit) -> None:
+        if circuit.retry_at is not None:
+            self.slowed.add(name)
+            heappush(self._pauses, (circuit.retry_at, name))
+        elif circuit.state is CircuitState.CLOSED:
+            self.slowed.discard(name)
+
+    def _forget_idle_hosts(self) -> None:
+        for name in list(islice(self._hosts, max(0, len(self._hosts) - MAX_HOSTS))):
+            if not self._hosts[name].under_way and name not in self._queues:
+                del self._hosts[name]
+                self.slowed.discard(name)
