@@ -28,6 +28,7 @@ from relay.store.deliveries import DeliveryStore
 from relay.store.index import Index
 from relay.store.lanes import LaneStore
 from relay.store.opening import connection_pool, weaknesses
+from relay.store.pauses import PauseStore
 from relay.store.store import Store
 from relay.store.suspects import SuspectStore
 from relay.store.vault import Vault
@@ -53,6 +54,7 @@ class Relay:
     deliveries: DeliveryStore
     accounts: AccountStore
     clients: ClientStore
+    pauses: PauseStore
     callbacks: CallbackClient
     destinations: DestinationPolicy
     tls: ssl.SSLContext
@@ -70,20 +72,28 @@ class Relay:
         """Return an account, at most two seconds old, or None when there is no such account."""
         seen_at, account = self._fresh.get(name, (0.0, None))
         if account is None or time.monotonic() - seen_at > ACCOUNT_FRESH_S:
-            account = await self.accounts.get(name) or self.default_account(name)
-            self.forget_account(name)
+            account = await self._asked_account(name)
+            self._fresh.pop(name, None)
             if account is not None:
                 self._fresh[name] = (time.monotonic(), account)
         return account
 
-    def forget_account(self, name: str) -> None:
-        """Ask the store again for this account next time."""
-        self._fresh.pop(name, None)
+    async def _asked_account(self, name: str) -> Account | None:
+        entry = await self.accounts.get(name)
+        if name == DEFAULT_ACCOUNT:
+            default = self.default_account()
+        else:
+            default = None if entry is None else await self.account(DEFAULT_ACCOUNT)
+        return default if entry is None else entry.completed(default)
 
-    def default_account(self, name: str = DEFAULT_ACCOUNT) -> Account | None:
-        """Return the default account as the settings give it; None for any other name, or when none is set."""
+    def forget_accounts(self) -> None:
+        """Ask the store again for each account next time: any may hang on the default one."""
+        self._fresh.clear()
+
+    def default_account(self) -> Account | None:
+        """Return the default account as the settings give it, None when they do not."""
         settings = self.settings
-        if name != DEFAULT_ACCOUNT or settings.upstream_url is None or settings.upstream_api_key is None:
+        if settings.upstream_url is None or settings.upstream_api_key is None:
             return None
         return Account(
             name=DEFAULT_ACCOUNT,
@@ -119,6 +129,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
             deliveries=DeliveryStore(store),
             accounts=AccountStore(store, Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))),
             clients=ClientStore(store),
+            pauses=PauseStore(store),
             callbacks=callbacks,
             destinations=destinations,
             tls=ssl.create_default_context(),

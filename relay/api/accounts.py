@@ -1,6 +1,7 @@
-"""`/v1/accounts/{name}`: the operator adds, changes and removes upstream accounts. Keys go in and never come out."""
+"""`/v1/accounts`: the operator adds, changes and removes upstream accounts. Keys go in and never come out."""
 
-from dataclasses import replace
+import re
+import time
 from typing import Annotated, Any
 
 import orjson
@@ -19,15 +20,21 @@ from starlette.responses import Response
 from relay.api.auth import caller_of
 from relay.api.bodies import json_body
 from relay.api.state import AppRequest
-from relay.domain.account import Account
+from relay.domain.account import DEFAULT_ACCOUNT, Account, AccountEntry
 from relay.domain.budget import Limit
 from relay.domain.caller import Scope
 from relay.domain.draft import AccountName, field_errors
 from relay.domain.errors import FieldError, InvalidRequestError, NotFoundError
+from relay.domain.gate import Pause
+from relay.domain.instant import rfc3339
+from relay.services.survey import Standing, stand, survey
 from relay.settings import read_base_url, read_limit
 
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _Url = Annotated[str, Field(max_length=2_048)]
 _Calls = Annotated[int, Field(ge=1, le=2**53)]
+_ClientName = Annotated[str, Field(min_length=1, max_length=200)]
+_KEY_SCHEMA = {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": 512}
 _URL_SCHEMA = {
     "type": ["string", "null"],
     "pattern": r"^https?://[a-z0-9]([a-z0-9.-]{0,200}[a-z0-9])?(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~-]{1,40}){0,5}$",
@@ -41,39 +48,72 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _key(value: object) -> object:
+    if isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is None:
+        raise ValueError("it goes into a header: visible ASCII characters alone")
+    return value
+
+
 class AccountDraft(BaseModel):
-    """An account as the operator writes it. What is absent comes from the default account."""
+    """An account as the operator writes it. What is absent is as in the default account, now and later."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
-    upstream_api_key: Annotated[SecretStr, Field(min_length=1, max_length=512, strict=False)]
+    upstream_api_key: Annotated[
+        SecretStr, BeforeValidator(_key), Field(min_length=1, max_length=512, strict=False), WithJsonSchema(_KEY_SCHEMA)
+    ]
     upstream_url: Annotated[_Url | None, BeforeValidator(read_base_url), WithJsonSchema(_URL_SCHEMA)] = None
     limit: Annotated[Limit | None, BeforeValidator(read_limit), WithJsonSchema(_LIMIT_SCHEMA)] = None
     share: Annotated[float | None, Field(gt=0, le=1)] = None
     daily_limit: Annotated[_Calls | None, BeforeValidator(_whole)] = None
-    clients: Annotated[list[str] | None, Field(max_length=1_000)] = None
+    clients: Annotated[list[_ClientName] | None, Field(max_length=1_000)] = None
+
+    def entry(self, name: str, *, now: float) -> AccountEntry:
+        """Return what to keep of it."""
+        return AccountEntry(
+            name=name,
+            api_key=self.upstream_api_key.get_secret_value(),
+            upstream_url=self.upstream_url,
+            limit=self.limit,
+            share=self.share,
+            daily_limit=self.daily_limit,
+            clients=None if self.clients is None else frozenset(self.clients),
+            limit_said_at=now if self.limit else 0.0,
+        )
 
 
 _NAME: TypeAdapter[str] = TypeAdapter(AccountName)
 
 
+async def list_all(request: AppRequest) -> Response:
+    """GET /v1/accounts: every account as it stands."""
+    caller_of(request, Scope.ADMIN)
+    found = [_document(standing) for standing in await survey(request.state["relay"])]
+    return Response(orjson.dumps({"accounts": found}), media_type="application/json")
+
+
 async def write(request: AppRequest) -> Response:
-    """PUT /v1/accounts/{name}: 201 when made, 200 when changed."""
+    """PUT /v1/accounts/{name}: 201 when made, 200 when changed; it holds from the next slot of each worker."""
     caller_of(request, Scope.ADMIN)
     relay, name = request.state["relay"], _name(request)
-    account = _account(name, _draft(await json_body(request)), relay.default_account())
-    made = await relay.accounts.put(account)
-    relay.forget_account(name)
-    return Response(_render(account), 201 if made else 200, media_type="application/json")
+    entry = _draft(await json_body(request)).entry(name, now=time.time())
+    relay.forget_accounts()
+    default = relay.default_account() if name == DEFAULT_ACCOUNT else await relay.account(DEFAULT_ACCOUNT)
+    account = entry.completed(default)
+    if account is None:
+        raise InvalidRequestError(FieldError("/upstream_url", "there is no default account to take it from"))
+    before = await relay.account(name)
+    made = await relay.accounts.put(entry)
+    relay.forget_accounts()
+    if before is not None and not account.asks_as(before):
+        await relay.pauses.forget(name)
+    return await _shown(request, name, 201 if made else 200)
 
 
 async def read(request: AppRequest) -> Response:
     """GET /v1/accounts/{name}."""
     caller_of(request, Scope.ADMIN)
-    account = await request.state["relay"].account(_name(request))
-    if account is None:
-        raise NotFoundError("there is no such account")
-    return Response(_render(account), media_type="application/json")
+    return await _shown(request, _name(request), 200)
 
 
 async def remove(request: AppRequest) -> Response:
@@ -81,9 +121,17 @@ async def remove(request: AppRequest) -> Response:
     caller_of(request, Scope.ADMIN)
     relay, name = request.state["relay"], _name(request)
     if not await relay.accounts.delete(name):
-        raise NotFoundError("there is no such account")
-    relay.forget_account(name)
+        raise NotFoundError("no such account was added")
+    relay.forget_accounts()
+    await relay.pauses.forget(name)
     return Response(status_code=204)
+
+
+async def _shown(request: AppRequest, name: str, status: int) -> Response:
+    standing = await stand(request.state["relay"], name)
+    if standing is None:
+        raise NotFoundError("there is no such account")
+    return Response(orjson.dumps(_document(standing)), status, media_type="application/json")
 
 
 def _name(request: AppRequest) -> str:
@@ -100,32 +148,37 @@ def _draft(document: Any) -> AccountDraft:
         raise InvalidRequestError(*field_errors(error)) from error
 
 
-def _account(name: str, draft: AccountDraft, default: Account | None) -> Account:
-    url = draft.upstream_url or (default.upstream_url if default else None)
-    if url is None:
-        raise InvalidRequestError(FieldError("/upstream_url", "there is no default account to take it from"))
-    base = default or Account(name=name, upstream_url=url, api_key="", limit=Limit(25, 5.0))
-    return replace(
-        base,
-        name=name,
-        upstream_url=url,
-        api_key=draft.upstream_api_key.get_secret_value(),
-        limit=draft.limit or base.limit,
-        share=draft.share or base.share,
-        daily_limit=draft.daily_limit or base.daily_limit,
-        clients=None if draft.clients is None else frozenset(draft.clients),
-        status_path=None,
-    )
+def _document(standing: Standing) -> dict[str, Any]:
+    return {
+        "name": standing.name,
+        "origin": standing.origin,
+        **_said(standing.account),
+        "state": "unusable" if standing.account is None else "open" if standing.pause is None else "paused",
+        "pause": _pause(standing.pause),
+        "limit_learned": None if (learned := standing.limit_learned) is None else str(learned),
+        "limit_in_use": None if (in_use := standing.limit_in_use) is None else str(in_use),
+        "pending": standing.pending,
+        "delivering": standing.delivering,
+    }
 
 
-def _render(account: Account) -> bytes:
-    return orjson.dumps(
-        {
-            "name": account.name,
-            "upstream_url": account.upstream_url,
-            "limit": str(account.limit),
-            "share": account.share,
-            "daily_limit": account.daily_limit,
-            "clients": None if account.clients is None else sorted(account.clients),
-        }
-    )
+def _said(account: Account | None) -> dict[str, Any]:
+    if account is None:
+        return dict.fromkeys(("upstream_url", "limit", "share", "daily_limit", "clients"))
+    return {
+        "upstream_url": account.upstream_url,
+        "limit": str(account.limit),
+        "share": account.share,
+        "daily_limit": account.daily_limit,
+        "clients": None if account.clients is None else sorted(account.clients),
+    }
+
+
+def _pause(pause: Pause | None) -> dict[str, Any] | None:
+    if pause is None:
+        return None
+    return {
+        "reason": pause.reason,
+        "since": rfc3339(pause.since),
+        "next_probe_at": rfc3339(pause.probe_at),
+    }

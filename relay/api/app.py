@@ -28,6 +28,7 @@ ROUTES = [
     Route("/v1/registrations/{id}", registrations.remove, methods=["DELETE"]),
     Route("/v1/registrations/{id}/redeliver", registrations.deliver_again, methods=["POST"]),
     Route("/v1/clients", clients.list_all, methods=["GET"]),
+    Route("/v1/accounts", accounts.list_all, methods=["GET"]),
     Route("/v1/accounts/{name}", accounts.read, methods=["GET"]),
     Route("/v1/accounts/{name}", accounts.write, methods=["PUT"]),
     Route("/v1/accounts/{name}", accounts.remove, methods=["DELETE"]),

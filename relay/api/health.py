@@ -10,8 +10,11 @@ from relay import metrics
 from relay.api.state import AppRequest
 from relay.context import Relay
 from relay.domain.errors import StoreUnavailableError
+from relay.domain.gate import Pause
 from relay.store.counts import waiting
 from relay.store.opening import weaknesses
+
+TOLD = 10  # paused accounts, by name
 
 
 async def live(_: AppRequest) -> Response:
@@ -24,12 +27,21 @@ async def ready(request: AppRequest) -> Response:
     relay = request.state["relay"]
     try:
         found = await weaknesses(relay.store)
+        paused = await relay.pauses.all()
     except StoreUnavailableError as error:
         return _readiness(503, "unavailable", str(error))
+    told = _told_of(paused)
     if not found:
-        return _readiness(200, "ready", "")
+        return _readiness(200, "ready", "; ".join(told))
     allowed = relay.settings.allow_degraded
-    return _readiness(200 if allowed else 503, f"degraded: {'; '.join(found)}", "the store could lose a registration")
+    told = ["the store could lose a registration", *told]
+    return _readiness(200 if allowed else 503, f"degraded: {'; '.join(found)}", "; ".join(told))
+
+
+def _told_of(paused: dict[str, Pause]) -> list[str]:
+    """Say which accounts are paused: that takes no process out of service, but somebody must look after it."""
+    told = [f"the account {name} is paused: {pause.reason}" for name, pause in paused.items()]
+    return told if len(told) <= TOLD else [*told[:TOLD], f"{len(told) - TOLD} more accounts are paused"]
 
 
 def _readiness(status: int, word: str, detail: str) -> Response:

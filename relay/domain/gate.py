@@ -4,6 +4,9 @@ open: polls go as the budget admits. waiting: no poll until `until`, then open a
 in a row). paused: the account itself is refused - wrong key or wrong path. While it is shut against errors or paused,
 one probe goes at a time, however long the one before takes, so what heals is seen within `max_backoff_s` or `probe_s`.
 Nothing is lost meanwhile: the tasks stay pending.
+
+A refusal of an id (400, 404) may be the fault of that id alone: as long as few ids were refused, a new one is asked
+about at once, as its answer may open the gate. When many were, the clock of deadlines stands as in an outage.
 """
 
 from dataclasses import dataclass, replace
@@ -41,6 +44,7 @@ class Gate:
     """The account's gate. Times are Unix seconds; `reason` is the AnswerKind that closed it.
 
     `failing_since` is when the first answer came that told nothing of any task; None when the last one did.
+    `refused` are some of the tasks that were refused in a row, `paused_at` is when that paused the account.
     """
 
     state: GateState = GateState.OPEN
@@ -51,10 +55,41 @@ class Gate:
     throttles: int = 0
     answered_at: float | None = None
     failing_since: float | None = None
+    refused: frozenset[str] = frozenset()
+    paused_at: float | None = None
+
+    @property
+    def pause(self) -> "Pause | None":
+        """What everybody should know of a paused account."""
+        if self.state is not GateState.PAUSED or self.reason is None or self.paused_at is None:
+            return None
+        return Pause(self.reason, self.paused_at, self.until, self.refused)
 
     def opens_at(self, now: float) -> float:
         """Return when the next poll may go."""
         return now if self.state is GateState.OPEN else max(now, self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """An account whose every call is refused: why, since when, when it will be probed (Unix seconds), and some ids."""
+
+    reason: AnswerKind
+    since: float
+    probe_at: float
+    refused: frozenset[str]
+
+    def gate(self, policy: GatePolicy) -> Gate:
+        """Return the gate of whoever goes on with the account: a change of hands is no reason to ask more often."""
+        return Gate(
+            state=GateState.PAUSED,
+            until=self.probe_at,
+            reason=self.reason,
+            refusals=policy.refusals,
+            failing_since=self.since if self.reason in _TELL_NOTHING else None,
+            paused_at=self.since,
+            refused=self.refused,
+        )
 
 
 FIRST_WAIT = 0.1  # of the window
@@ -64,14 +99,14 @@ _FAILURES = frozenset({AnswerKind.ERROR, AnswerKind.TIMEOUT, AnswerKind.UNUSABLE
 _TELL_NOTHING = _FAILURES | {AnswerKind.THROTTLED, AnswerKind.UNAUTHORIZED}
 
 
-def after_answer(gate: Gate, answer: Answer, policy: GatePolicy, limit: Limit, *, now: float) -> Gate:
-    """Return the gate after one answer to any of the account's polls."""
+def after_answer(gate: Gate, answer: Answer, policy: GatePolicy, limit: Limit, *, now: float, task: str = "") -> Gate:
+    """Return the gate after one answer to any of the account's polls, to that of `task`."""
     if answer.kind in _TELL_NOTHING and gate.failing_since is None:
         gate = replace(gate, failing_since=now)
     if answer.kind is AnswerKind.THROTTLED:
         return _after_throttle(gate, answer, limit, now)
     if answer.kind in _ACCOUNT_FAULTS:
-        return _after_refusal(gate, answer, policy, now)
+        return _after_refusal(gate, answer, policy, now, task)
     if answer.kind in _FAILURES:
         return _after_failure(gate, answer, policy, now)
     return Gate(answered_at=now)
@@ -84,6 +119,18 @@ def after_send(gate: Gate, policy: GatePolicy, *, now: float) -> Gate:
     if gate.state is GateState.WAITING and gate.reason in _FAILURES:
         return replace(gate, until=now + _backoff_s(gate, policy))
     return gate
+
+
+def after_news(gate: Gate, policy: GatePolicy, *, now: float) -> Gate:
+    """Return the gate when there are new tasks: few ids refused say little of the account, so they are asked about."""
+    if gate.state is GateState.PAUSED and gate.reason is AnswerKind.REJECTED and len(gate.refused) < policy.refusals:
+        return replace(gate, until=now)
+    return gate
+
+
+def after_mending(gate: Gate, *, now: float) -> Gate:
+    """Return the gate when the account's key or URL was changed: a paused one is probed at once."""
+    return replace(gate, until=now) if gate.state is GateState.PAUSED else gate
 
 
 def _waiting(gate: Gate, reason: AnswerKind, *, until: float) -> Gate:
@@ -105,12 +152,18 @@ def _after_throttle(gate: Gate, answer: Answer, limit: Limit, now: float) -> Gat
     )
 
 
-def _after_refusal(gate: Gate, answer: Answer, policy: GatePolicy, now: float) -> Gate:
-    refused = replace(gate, refusals=gate.refusals + 1)
+def _after_refusal(gate: Gate, answer: Answer, policy: GatePolicy, now: float, task: str) -> Gate:
+    some = gate.refused if len(gate.refused) >= policy.refusals else gate.refused | {task}
+    refused = replace(gate, refusals=gate.refusals + 1, refused=some)
     if refused.refusals < policy.refusals:
         return refused
     until = max(gate.until, now + policy.probe_s)
-    return replace(refused, state=GateState.PAUSED, reason=answer.kind, until=until)
+    paused = replace(refused, state=GateState.PAUSED, reason=answer.kind, until=until)
+    if gate.paused_at is None:
+        paused = replace(paused, paused_at=now)
+    if gate.failing_since is None and len(some) >= policy.refusals:
+        paused = replace(paused, failing_since=now)
+    return paused
 
 
 def _after_failure(gate: Gate, answer: Answer, policy: GatePolicy, now: float) -> Gate:

@@ -5,9 +5,9 @@ from heapq import heappop, heappush
 from itertools import islice
 from math import inf
 
+from relay.domain.account import LearnedLimit
 from relay.domain.adaptive import SLOT_S, Adaptive
 from relay.domain.answer import Answer
-from relay.domain.budget import Limit
 from relay.domain.shares import Shares
 from relay.domain.task import Looks, Task, TaskState
 from relay.domain.weight import next_change_at, weight
@@ -26,7 +26,7 @@ class Pending:
         self.tasks: dict[str, Task] = {}
         self.picker = Adaptive(slot_s=slot_s)
         self.change = 0
-        self.learned_limit: Limit | None = None
+        self.learned_limit: LearnedLimit | None = None
         self._shares = Shares()
         self._moments: list[tuple[float, str]] = []  # when a deadline is near, nearer, or there
         self._seen_statuses: dict[str, int] = {}

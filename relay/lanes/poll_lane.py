@@ -7,11 +7,11 @@ from math import floor
 from relay import log, metrics
 from relay.context import Relay
 from relay.domain.account import Account
-from relay.domain.budget import effective_limit
 from relay.domain.errors import FencedError, StoreUnavailableError
 from relay.domain.outage import Outages
 from relay.domain.task import Task, TaskState
 from relay.lanes.care import Care
+from relay.lanes.memory import Memory
 from relay.lanes.pending import Pending
 from relay.lanes.polls import SLACK_S, Polls
 from relay.lanes.stirring import Stirring
@@ -25,8 +25,6 @@ TURN_S = 1.0
 STIRRED_TURN_S = 0.02  # however often it is stirred, a lane takes no more than fifty turns a second
 RETRY_TURN_S = 0.1
 LINGER_S = 2.0
-MODEL_KEPT_EVERY_S = 30.0  # it can be lost: then it is learned again
-OUTAGE_KEPT_EVERY_S = 5.0
 LATE_AT_ONCE = 50  # tasks whose deadline has passed, between two looks at the clock
 DRAIN_S = 0.8
 SET_BACK_S = 1.0  # less is waited for
@@ -47,13 +45,11 @@ class PollLane:
         self._stirring = Stirring()
         self._care = Care(relay, fence)
         self._polls = Polls(relay, fence, account, self._pending, self._care, self._stirring)
+        self._memory = Memory(relay, fence, self._pending, self._polls)
         self._loop = asyncio.get_running_loop()
         self._turned_at = self._busy_at = self._loop.time()
         self._next_turn_at = 0.0
         self._stirred = False
-        self._keep_model_at = self._loop.time() + MODEL_KEPT_EVERY_S
-        self._kept_outages = Outages()
-        self._keep_outages_at = 0.0
         self._ahead_s = time.time() - self._loop.time()
         self._behind = True  # until all that has changed is loaded
         self._stopping = False
@@ -113,8 +109,7 @@ class PollLane:
         try:
             await self._refresh_account()
             await self._take_changes(await self._turn())
-            await self._keep_model()
-            await self._keep_outages()
+            await self._memory.keep()
         except StoreUnavailableError:
             self._behind = True
             self._next_turn_at = self._loop.time() + RETRY_TURN_S
@@ -158,12 +153,10 @@ class PollLane:
         return Rate(self._polls.slots.limit, daily_limit, self._relay.settings.upstream_timeout_s + 2 * SLACK_S)
 
     async def _refresh_account(self) -> None:
-        self._polls.account = account = await self._relay.account(self.fence.lane.account)
-        if account is not None:
-            limit = effective_limit(account.limit, self._pending.learned_limit, account.share)
-            if limit != self._polls.slots.limit:
-                self._polls.slots.change(limit)
-            self._pending.picker.slot_s = limit.pace_s
+        account = await self._relay.account(self.fence.lane.account)
+        limit = None if account is None else account.limit_in_use(self._pending.learned_limit)
+        self._polls.use(account, limit)
+        self._pending.picker.slot_s = self._polls.slots.limit.pace_s
 
     async def _take_changes(self, grants: Grants) -> None:
         """Load what was registered, joined or left since the last turn; after a takeover that is everything."""
@@ -184,24 +177,7 @@ class PollLane:
         for key in await self._care.recall():
             await condemn_task(self._relay, self.fence, named(self.fence.lane.account, key), now=time.time())
             await self._relay.suspects.clear(self.fence, key)
-        self._pending.learned_limit = await self._relay.lanes.learned(self.fence)
-        model = await self._relay.lanes.model(self.fence)
-        if model is not None:
-            self._pending.picker.learn_from(model)
-        self._kept_outages = await self._relay.lanes.outages(self.fence)
-        self._polls.recall(self._kept_outages)
-
-    async def _keep_model(self) -> None:
-        if self._loop.time() >= self._keep_model_at:
-            self._keep_model_at = self._loop.time() + MODEL_KEPT_EVERY_S
-            await self._relay.lanes.keep_model(self.fence, self._pending.picker.model())
-
-    async def _keep_outages(self) -> None:
-        outages = self._polls.outages(time.time())
-        if outages != self._kept_outages and self._loop.time() >= self._keep_outages_at:
-            self._keep_outages_at = self._loop.time() + OUTAGE_KEPT_EVERY_S
-            await self._relay.lanes.keep_outages(self.fence, outages)
-            self._kept_outages = outages
+        await self._memory.recall()
 
     def _stop_when_idle(self) -> None:
         if len(self._pending) > 0 or len(self._polls) > 0 or self._behind:
@@ -240,7 +216,5 @@ class PollLane:
     async def _hand_back(self) -> None:
         await self._polls.drain(DRAIN_S)
         await self._relay.lanes.turn(self.fence, self._rate(), self._told(self._loop.time(), want=0))
-        await self._relay.lanes.keep_model(self.fence, self._pending.picker.model())
-        self._keep_outages_at = 0.0
-        await self._keep_outages()
+        await self._memory.keep_all()
         await self._relay.lanes.release(self.fence)

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -11,12 +10,12 @@ from relay import crash, log, metrics
 from relay.clients.upstream import UpstreamClient
 from relay.context import Relay
 from relay.crash import Point
-from relay.domain.account import Account
+from relay.domain.account import Account, LearnedLimit
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.backlog import Hints
-from relay.domain.budget import Tally
+from relay.domain.budget import Limit, Tally
 from relay.domain.errors import FencedError
-from relay.domain.gate import Gate, GateState, after_answer, after_send
+from relay.domain.gate import Gate, GateState, Pause, after_answer, after_mending, after_news, after_send
 from relay.domain.operations import Operation
 from relay.domain.outage import Outages
 from relay.domain.slots import Slot, Slots
@@ -95,13 +94,27 @@ class Polls:
         return max(slot_at, now + pick_at - wall, now + self._gate.opens_at(wall) - wall)
 
     def welcome(self) -> None:
-        """Hear that there are new tasks: they tell whether a refusal is the account's fault, so ask at once."""
-        if self._gate.state is GateState.PAUSED:
-            self._gate = replace(self._gate, until=time.time())
+        """Hear that there are new tasks."""
+        self._gate = after_news(self._gate, self._relay.gates, now=time.time())
 
-    def recall(self, outages: Outages) -> None:
+    def use(self, account: Account | None, limit: Limit | None) -> None:
+        """Keep to the account as it stands now, from the next slot on."""
+        if account is not None and self.account is not None and not account.asks_as(self.account):
+            self._gate = after_mending(self._gate, now=time.time())
+        self.account = account
+        if limit is not None and limit != self.slots.limit:
+            self.slots.change(limit)
+
+    def recall(self, outages: Outages, pause: Pause | None) -> None:
         """Take in what the lane's last holder has seen of the upstream."""
         self._past_outages = outages
+        if pause is not None:
+            self._close_gate(pause.gate(self._relay.gates))
+
+    @property
+    def pause(self) -> Pause | None:
+        """Why the account is paused, if it is."""
+        return self._gate.pause
 
     def outages(self, now: float) -> Outages:
         """Return when the upstream was down, the present outage up to now (Unix seconds)."""
@@ -119,7 +132,7 @@ class Polls:
             poll.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._upstream.aclose()
-        self._close_gate(Gate())
+        metrics.ACCOUNTS_PAUSED.dec(self._gate.state is GateState.PAUSED)
         self._hungry.pop(self._fence.lane.account, None)
         metrics.BY_ACCOUNT.handed_back(self._fence.lane.account)
 
@@ -137,7 +150,7 @@ class Polls:
 
     def _next_call(self, account: Account, slot: Slot, wall: float) -> Coroutine[Any, Any, None] | None:
         """Return the call that is worth most now: a poll, or now and then the metrics call."""
-        hinted = self._relay.settings.upstream_metrics_hint
+        hinted = self._relay.settings.upstream_metrics_hint and self._gate.state is GateState.OPEN
         operation = self._hints.due(self._pending.picker.ahead()) if hinted else None
         if operation is not None:
             return self._hint(account, operation, slot)
@@ -167,8 +180,8 @@ class Polls:
         try:
             answer = await self._ask(account, key, task, slot)
             now = time.time()
-            self._close_gate(after_answer(self._gate, answer, self._relay.gates, self.slots.limit, now=now))
-            await self._learn_limit(answer)
+            self._close_gate(after_answer(self._gate, answer, self._relay.gates, self.slots.limit, now=now, task=key))
+            await self._learn_limit(account, answer, now)
             await self._settle(key, task, answer, now)
             crash.reached(Point.POLL_COMMITTED, task.name.request_id)
         except FencedError:
@@ -191,15 +204,17 @@ class Polls:
         crash.reached(Point.POLL_ANSWERED, task.name.request_id)
         return answer
 
-    async def _learn_limit(self, answer: Answer) -> None:
-        if answer.limit is not None and answer.limit != self._pending.learned_limit:
-            self._pending.learned_limit = answer.limit
-            logger.warning("limit_learned", account=self._fence.lane.account, limit=str(answer.limit))
-            await self._relay.lanes.learn(self._fence, answer.limit)
+    async def _learn_limit(self, account: Account, answer: Answer, now: float) -> None:
+        known = self._pending.learned_limit
+        if answer.limit is None or (known and known.limit == answer.limit and known.holds_for(account)):
+            return
+        self._pending.learned_limit = learned = LearnedLimit(answer.limit, account.limit, now)
+        logger.warning("limit_learned", account=account.name, limit=str(answer.limit))
+        await self._relay.lanes.learn(self._fence, learned)
 
     async def _settle(self, key: str, task: Task, answer: Answer, now: float) -> None:
         settled: Task | None = task
-        if tells_of_the_task(answer):
+        if tells_of_the_task(answer) and not self._blames_the_account(answer):
             if answer.kind is not AnswerKind.PENDING:
                 self._pending.forget_unwritten(key)
             answered_at = self._gate.answered_at
@@ -211,6 +226,10 @@ class Polls:
             self._pending.drop(key)
         else:
             self._pending.looked(key, still, answer, now=now)
+
+    def _blames_the_account(self, answer: Answer) -> bool:
+        """Whether it is a refusal of an id while every id is refused: that says nothing of this one."""
+        return answer.kind is AnswerKind.REJECTED and self._gate.state is GateState.PAUSED
 
     def _close_gate(self, gate: Gate) -> None:
         if gate.failing_since is None:

@@ -50,6 +50,12 @@ async def _registrations(store: Store) -> dict[str, int]:
     return {state: sum(counts[place :: len(STATES)]) for place, state in enumerate(STATES)}
 
 
+async def waiting_for(store: Store, account: str) -> tuple[int, int]:
+    """Return how many of the account's tasks are pending, and how many of its callbacks are under way."""
+    pending, due = await _each(store, [("ZCARD", keys.pending(account)), ("ZCARD", keys.due(account))])
+    return pending, due
+
+
 async def _each(store: Store, commands: list[tuple[Any, ...]]) -> list[Any]:
     """Return the answers, a few hundred questions at a time."""
     answers: list[Any] = []

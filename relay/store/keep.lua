@@ -1,6 +1,6 @@
 -- keep.lua: keep something that the holder of a lane knows, for its next holder.
 --
--- KEYS[1]  lane hash      KEYS[2]  the hash to keep it in, the lane's own or its suspects
+-- KEYS[1]  lane hash      KEYS[2]  the hash to keep it in: the lane's own, its suspects, relay:paused
 -- ARGV[1]  epoch          ARGV[2]  ms for which that hash is kept from now on, 0 for as long as it was
 -- ARGV[3]  field          ARGV[4]  value, '' to forget the field
 -- Returns 1, or false when fenced.

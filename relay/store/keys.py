@@ -18,6 +18,7 @@ CLOCK = "relay:clock"  # hash: how far the store's clock is ahead of the server'
 WORKERS = "relay:workers"  # zset: worker -> until when it is alive (store ms)
 ACCOUNTS = "relay:accounts"  # hash: account -> its settings as JSON, the key encrypted
 INDEXED = "relay:indexed"  # set: the clients that have an index
+PAUSED = "relay:paused"  # hash: account -> why it is paused, as JSON
 STIR = "relay:stir"  # channel: a held lane that has something new
 WANT = "relay:want"  # channel: a lane that wants a holder
 QUEUE = "relay:arq"  # arq's own queue: the lanes that want a worker

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from relay import metrics
+from relay.domain.account import LearnedLimit
 from relay.domain.budget import Limit
 from relay.domain.outage import Outages
 from relay.domain.task import Looks, Task
@@ -121,14 +122,18 @@ class LaneStore:
         )  # fmt: skip
         return _grants(held(answer, fence), told.since)
 
-    async def learn(self, fence: Fence, limit: Limit) -> None:
+    async def learn(self, fence: Fence, learned: LearnedLimit) -> None:
         """Remember the limit that a refusal named; forgotten with the lane. Raises FencedError."""
-        await self._keep_field(fence, "learned", str(limit))
+        told = orjson.dumps([str(learned.limit), str(learned.said), learned.at])
+        await self._keep_field(fence, "learned", told)
 
-    async def learned(self, fence: Fence) -> Limit | None:
+    async def learned(self, account: str) -> LearnedLimit | None:
         """Return the limit that a refusal has named, if one has."""
-        value = await self._store.ask("HGET", keys.lane(fence.lane), "learned")
-        return None if value is None else Limit.parse(value.decode())
+        value = await self._store.ask("HGET", keys.lane(LaneName(LaneKind.POLL, account)), "learned")
+        if value is None:
+            return None
+        limit, said, at = orjson.loads(value)
+        return LearnedLimit(Limit.parse(limit), Limit.parse(said), at)
 
     async def keep_model(self, fence: Fence, model: bytes) -> None:
         """Keep what the holder has learned of its tasks. Raises FencedError."""

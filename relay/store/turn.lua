@@ -24,26 +24,27 @@
 
 local HOUR, DAY = 3600000, 86400000
 local now, server_now = store_now()
-local epoch, turned, slots, day, spent, busy, paced, stirred =
-  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'busy', 'paced', 'stirred'))
+local epoch, turned, slots, day, spent, busy, paced, stirred, held_for =
+  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'busy', 'paced', 'stirred', 'window'))
 if epoch ~= ARGV[2] then return false end
 
 local calls, window, timeout, quantum = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local function rounded(at) return math.ceil(at / quantum) * quantum end
 
 -- A clock that jumped forward would empty the window, so the slots jump with it; one that jumped back would hold them
--- for ever, so none is held longer than the longest hold there is.
+-- for ever, so none is held longer than the longest hold there is. When the window has become longer, so has every hold.
 local jump = now - tonumber(turned) - tonumber(ARGV[4])
 if jump < 500 then jump = 0 end
+local longer = math.max(0, window - (held_for or window))
 local longest = now + tonumber(ARGV[12]) + timeout + window + quantum
 local held = {}
 for till, count in string.gmatch(slots or '', '(%d+)=(%d+)') do
-  till = math.min(till + jump, longest)
+  till = math.min(till + jump + longer, longest)
   held[till] = (held[till] or 0) + count
 end
 
 for till, hold, count in string.gmatch(ARGV[15], '(%d+)=(%d+)=(%d+)') do
-  till = tonumber(till)
+  till = till + longer
   if held[till] then held[till] = held[till] - count end
   if hold ~= '0' then
     local later = rounded(now + 1 + hold)  -- `now` has lost its fraction of a millisecond
@@ -111,6 +112,7 @@ if daily > 0 then
     fields[#fields + 1], fields[#fields + 2] = 'paced', string.format('%d', math.ceil(earliest))
   end
 end
+if held_for ~= ARGV[8] then fields[#fields + 1], fields[#fields + 2] = 'window', ARGV[8] end
 redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 -- Of a task that is not pending any more nothing is written: it has its last word, and will be forgotten.

@@ -31,6 +31,7 @@ RULES: dict[tuple[str, str], Scope | str] = {
     ("DELETE", "/v1/registrations/{id}"): Scope.REGISTER,
     ("POST", "/v1/registrations/{id}/redeliver"): Scope.REGISTER,
     ("GET", "/v1/clients"): Scope.ADMIN,
+    ("GET", "/v1/accounts"): Scope.ADMIN,
     ("GET", "/v1/accounts/{name}"): Scope.ADMIN,
     ("PUT", "/v1/accounts/{name}"): Scope.ADMIN,
     ("DELETE", "/v1/accounts/{name}"): Scope.ADMIN,

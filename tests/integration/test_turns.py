@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from relay.domain.account import LearnedLimit
 from relay.domain.budget import Limit
 from relay.domain.errors import FencedError
 from relay.domain.task import Looks
@@ -355,9 +356,10 @@ async def test_looks_and_statuses_are_written_with_the_turn_and_read_back_with_t
 
 
 async def test_a_learned_limit_outlives_its_holder(holder: Holder, store: Store) -> None:
-    await holder.lanes.learn(holder.fence, Limit(7, 3.0))
+    learned = LearnedLimit(Limit(7, 3.0), said=LIMIT, at=NOW)
+    await holder.lanes.learn(holder.fence, learned)
     heir = await held_by(store, "second")
-    assert await heir.lanes.learned(heir.fence) == Limit(7, 3.0)
+    assert await heir.lanes.learned("default") == learned
 
 
 async def test_a_turn_renews_the_lease(holder: Holder, store: Store, valkey: Valkey) -> None:

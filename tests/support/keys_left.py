@@ -18,7 +18,7 @@ from relay.store import keys, records
 from relay.store.keys import LaneKind, LaneName
 
 OF_ARQ = (keys.QUEUE,)  # arq's queue names jobs, which end by themselves and carry nothing but a lane's name
-ALWAYS = (keys.ACCOUNTS, keys.CLOCK, keys.LANES)
+ALWAYS = (keys.ACCOUNTS, keys.CLOCK, keys.LANES, keys.PAUSED)
 OF_CLIENTS = ("relay:index:", "relay:asked:", keys.INDEXED)  # as lasting as what is in them
 
 

@@ -116,8 +116,12 @@ CALLS = (
         Scope.ADMIN, {200: Answer("every client", shapes.ClientsShape)},
     ),
     Call(
+        "GET", "/v1/accounts", Topic.OPERATOR, "List accounts as they stand",
+        Scope.ADMIN, {200: Answer("every account", shapes.AccountsShape)},
+    ),
+    Call(
         "GET", "/v1/accounts/{name}", Topic.OPERATOR, "See an account; its upstream key never comes out",
-        Scope.ADMIN, {200: Answer("its settings", shapes.AccountShape)}, problems=(NotFoundError,),
+        Scope.ADMIN, {200: Answer("as it stands", shapes.AccountShape)}, problems=(NotFoundError,),
     ),
     Call(
         "PUT", "/v1/accounts/{name}", Topic.OPERATOR, "Add or change an account",

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from relay.domain.delivery import Outcome
 from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.registration import DeathReason, RegistrationState
+from relay.services.survey import Origin
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC, milliseconds")]
 RegistrationId = Annotated[str, Field(pattern=r"^reg_[0-9a-f]{34}$")]
@@ -167,12 +168,33 @@ class CallbackShape(BaseModel):
     registration: CallbackRegistrationShape
 
 
+class PauseShape(Shape):
+    """Why every call of an account is refused, since when, and when it is probed next."""
+
+    reason: str
+    since: Instant
+    next_probe_at: Instant
+
+
 class AccountShape(Shape):
-    """An account's settings, as they hold."""
+    """An account: what was said of it, or comes from the default account, and how it stands."""
 
     name: str
-    upstream_url: str
-    limit: Annotated[str, Field(description="calls/seconds")]
-    share: float
+    origin: Origin
+    upstream_url: str | None
+    limit: Annotated[str | None, Field(description="calls/seconds")]
+    share: float | None
     daily_limit: int | None
-    clients: list[str] | None
+    clients: Annotated[list[str] | None, Field(description="who may use it; null: everybody")]
+    state: Annotated[str, Field(pattern="^(open|paused|unusable)$", description="unusable: no key, or no URL")]
+    pause: PauseShape | None
+    limit_learned: Annotated[str | None, Field(description="what a refusal for rate has named since")]
+    limit_in_use: Annotated[str | None, Field(description="what the relay keeps to, its share taken")]
+    pending: Annotated[int, Field(ge=0, description="tasks that wait for the upstream")]
+    delivering: Annotated[int, Field(ge=0, description="callbacks under way")]
+
+
+class AccountsShape(Shape):
+    """Every account, by name."""
+
+    accounts: list[AccountShape]

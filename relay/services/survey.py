@@ -1,0 +1,88 @@
+"""Survey: the accounts as they stand: what was said of each, what was learned, what waits, and whether it is paused."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay.context import Relay
+from relay.domain.account import DEFAULT_ACCOUNT, Account, LearnedLimit
+from relay.domain.budget import Limit
+from relay.domain.gate import Pause
+from relay.store.counts import waiting_for
+
+_AT_ONCE = 200
+
+
+class Origin(StrEnum):
+    """Where an account comes from."""
+
+    SETTINGS = "settings"
+    ADDED = "added"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An account as it stands. `account` is None when it cannot be used: its key cannot be read, or it has no URL.
+
+    `pending` are tasks that wait for the upstream, `delivering` are callbacks under way.
+    """
+
+    name: str
+    origin: Origin
+    account: Account | None
+    pause: Pause | None
+    learned: LearnedLimit | None
+    pending: int
+    delivering: int
+
+    @property
+    def limit_learned(self) -> Limit | None:
+        """The limit that a refusal has named, unless the operator has said another since."""
+        if self.account is None or self.learned is None or not self.learned.holds_for(self.account):
+            return None
+        return self.learned.limit
+
+    @property
+    def limit_in_use(self) -> Limit | None:
+        """What the relay keeps to."""
+        return None if self.account is None else self.account.limit_in_use(self.learned)
+
+
+async def survey(relay: Relay) -> list[Standing]:
+    """Return every account, by name. Raises StoreUnavailableError."""
+    entries = await relay.accounts.all()
+    default = relay.default_account()
+    names = sorted(entries.keys() | ({DEFAULT_ACCOUNT} if default else set()))
+    if (entry := entries.get(DEFAULT_ACCOUNT)) is not None:
+        default = entry.completed(default)
+    pauses = await relay.pauses.all()
+    found: list[Standing] = []
+    for first in range(0, len(names), _AT_ONCE):
+        some = names[first : first + _AT_ONCE]
+        accounts = [
+            entry.completed(default) if (entry := entries.get(name)) else (None if name in entries else default)
+            for name in some
+        ]
+        found += await asyncio.gather(
+            *(
+                _standing(relay, name, Origin.ADDED if name in entries else Origin.SETTINGS, account, pauses.get(name))
+                for name, account in zip(some, accounts, strict=True)
+            )
+        )
+    return found
+
+
+async def stand(relay: Relay, name: str) -> Standing | None:
+    """Return one account, or None when there is no such account. Raises StoreUnavailableError."""
+    relay.forget_accounts()
+    account = await relay.account(name)
+    added = await relay.accounts.has(name)
+    if account is None and not added:
+        return None
+    origin = Origin.ADDED if added else Origin.SETTINGS
+    return await _standing(relay, name, origin, account, await relay.pauses.get(name))
+
+
+async def _standing(relay: Relay, name: str, origin: Origin, account: Account | None, pause: Pause | None) -> Standing:
+    learned, (pending, delivering) = await asyncio.gather(relay.lanes.learned(name), waiting_for(relay.store, name))
+    return Standing(name, origin, account, pause, learned, pending, delivering)
