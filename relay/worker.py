@@ -147,11 +147,12 @@ class Worker:
         running.add_done_callback(self._running.discard)
 
     async def _work(self, name: LaneName, lane: PollLane | DeliveryLane) -> None:
+        log.bind(lane=str(name))
         metrics.LANES.labels(name.kind).inc()
         try:
             await lane.run()
         except Exception:
-            logger.exception("lane_failed", lane=str(name))
+            logger.exception("lane_failed")
         finally:
             metrics.LANES.labels(name.kind).dec()
             del self._lanes[name]

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from relay.api import accounts, clients, health, listing, registering, registrations
 from relay.api.auth import RateLimitFields
+from relay.api.correlation import Correlation
 from relay.api.credentials import Keys
 from relay.api.ledger import Ledger
 from relay.api.problems import on_bug, on_http_error, on_relay_error
@@ -61,7 +62,7 @@ def _app(relay: Relay, routes: list[Route]) -> Starlette:
 
     return Starlette(
         routes=resources(routes),
-        middleware=[Middleware(RateLimitFields)],
+        middleware=[Middleware(Correlation), Middleware(RateLimitFields)],
         lifespan=lifespan,
         exception_handlers={RelayError: on_relay_error, HTTPException: on_http_error, Exception: on_bug},
     )

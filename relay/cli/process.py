@@ -10,7 +10,7 @@ from typing import Any
 import click
 import uvloop
 
-from relay import crash, log
+from relay import crash, log, traces
 from relay.cli import supervision
 from relay.domain.errors import RelayError, SettingError
 from relay.embedded import EmbeddedValkeyError
@@ -43,7 +43,8 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     try:
         if (point := crash.arm(os.environ.get(crash.VARIABLE, ""))) is not None:
             logger.warning("crash_point_armed", point=point)
-        uvloop.run(_with_signals(main))
+        with traces.tracing():
+            uvloop.run(_with_signals(main))
     except SettingError as error:
         raise WrongSettingError(str(error)) from error
     except (RelayError, EmbeddedValkeyError) as error:

@@ -99,6 +99,7 @@ class Registration:
     """A registration's record. `metadata` is JSON text, times are Unix seconds.
 
     `due_at` is when it next needs work: set exactly while it is delivering, as a pending one waits for its task.
+    `traceparent` names the span that its callback belongs to, if it is traced.
     """
 
     id: str
@@ -119,6 +120,7 @@ class Registration:
     cancelled_at: float | None = None
     attempts: tuple[Attempt, ...] = ()
     redeliveries: tuple[Redelivery, ...] = ()
+    traceparent: str | None = None
     version: int = 0
 
     @property

@@ -83,7 +83,7 @@ class Task:
     """A task's record. `waiters` are the ids of the registrations that wait for it; times are Unix seconds.
 
     `client` is who registered for it first, `deadline_at` the earliest deadline of its waiters, `errored_at` when a
-    retryable ERROR was first seen.
+    retryable ERROR was first seen, `traceparent` the span that its polls belong to, if it is traced.
     """
 
     name: TaskName
@@ -98,6 +98,7 @@ class Task:
     outcome: TaskOutcome | None = None
     reason: str | None = None
     final_at: float | None = None
+    traceparent: str | None = None
     version: int = 0
 
     @property
@@ -173,7 +174,9 @@ def after_condemnation(task: Task, *, now: float) -> Task:
     return replace(condemned, outcome=TaskOutcome.REJECTED, reason=KILLS_WORKER, final_at=now)
 
 
-def after_join(task: Task, registration_id: str, *, deadline_at: float, submitted_at: float | None) -> Task:
+def after_join(
+    task: Task, registration_id: str, *, deadline_at: float, submitted_at: float | None, traceparent: str | None = None
+) -> Task:
     """Return the task when one more registration waits for it. A settled task is not joined."""
     deadlines = [deadline_at, task.deadline_at] if task.waiters else [deadline_at]
     return replace(
@@ -181,6 +184,7 @@ def after_join(task: Task, registration_id: str, *, deadline_at: float, submitte
         waiters=(*task.waiters, registration_id),
         deadline_at=min(deadlines),
         submitted_at=task.submitted_at if task.submitted_at is not None else submitted_at,
+        traceparent=task.traceparent or traceparent,
     )
 
 

@@ -155,6 +155,7 @@ class DeliveryLane:
         attempt.add_done_callback(lambda attempt: self._end(delivery, attempt))
 
     async def _attempt(self, delivery: Delivery) -> Tried | None:
+        log.bind(registration=delivery.id)
         if self._care.rest_s(delivery.id) > 0:
             return None  # its claim lapses, and it is claimed again
         try:

@@ -1,5 +1,6 @@
 """Cancel: a client wants no callback any more, and a task for which nobody waits is polled no more."""
 
+from relay import log
 from relay.context import Relay
 from relay.domain.caller import Caller
 from relay.domain.errors import StoreUnavailableError
@@ -10,6 +11,8 @@ from relay.store import keys
 from relay.store.write import Write
 
 TRIES = 50
+
+logger = log.get(__name__)
 
 
 async def cancel(relay: Relay, caller: Caller, registration_id: str, *, now: float) -> Registration:
@@ -24,6 +27,7 @@ async def cancel(relay: Relay, caller: Caller, registration_id: str, *, now: flo
         waiting = registration.state is RegistrationState.PENDING
         task = await relay.store.task(registration.task_name) if waiting else None
         if await relay.store.commit(_cancelling(cancelled, task, now)) is None:
+            logger.info("cancelled", registration=registration_id, client=cancelled.client)
             return cancelled
     raise StoreUnavailableError("too many changes of one registration at once")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from random import random
 
-from relay import crash, log, metrics
+from relay import crash, log, metrics, traces
 from relay.context import Relay
 from relay.crash import Point
 from relay.domain import message, signature
@@ -38,7 +38,15 @@ async def deliver(relay: Relay, fence: Fence, registration_id: str) -> Tried | N
     body = await relay.store.body(registration_id)
     if body is None:
         raise RuntimeError(f"{registration_id} is due and has no body")
-    return await _attempt(relay, fence, registration, body)
+    with traces.calling("callback", registration.traceparent) as span:
+        tried = await _attempt(relay, fence, registration, body, traceparent=span.traceparent)
+        span.note(
+            registration=registration_id,
+            outcome=tried.reply.outcome,
+            status=tried.reply.status_code,
+            attempt=len(tried.registration.attempts),
+        )
+        return tried
 
 
 async def _make_due(relay: Relay, fence: Fence, registration: Registration) -> Registration | None:
@@ -53,14 +61,19 @@ async def _make_due(relay: Relay, fence: Fence, registration: Registration) -> R
     write.registration(due, now=relay.clock(), claimed=True)
     await relay.store.commit(write)
     crash.reached(Point.DELIVERY_WRITTEN, due.id, due.task_name.request_id)
+    logger.info("final", registration=due.id, outcome=due.outcome, reason=due.reason, polls=task.looks.polls)
     return await relay.store.registration(registration.id)
 
 
-async def _attempt(relay: Relay, fence: Fence, registration: Registration, body: bytes) -> Tried:
+async def _attempt(
+    relay: Relay, fence: Fence, registration: Registration, body: bytes, *, traceparent: str | None
+) -> Tried:
     began_at = relay.clock()
     headers = signature.sign(
         relay.settings.signing_secret, message_id=registration.id, timestamp=int(began_at), body=body
     )
+    if traceparent is not None:
+        headers["traceparent"] = traceparent
     reply = await relay.callbacks.post(registration.callback_url, body, headers, now=began_at)
     crash.reached(Point.DELIVERY_POSTED, registration.id, registration.task_name.request_id)
     _count(reply)
@@ -78,9 +91,7 @@ async def _attempt(relay: Relay, fence: Fence, registration: Registration, body:
     crash.reached(Point.DELIVERY_COMMITTED, registration.id, registration.task_name.request_id)
     if conflict is None:
         _observe(decided, now)
-    if reply.outcome is not Outcome.DELIVERED:
-        logger.info("attempt_failed", registration=registration.id, outcome=reply.outcome, status=reply.status_code,
-                    attempts=len(decided.attempts), detail=reply.detail, verdict=reply.verdict)  # fmt: skip
+    _tell(decided, reply)
     return Tried(reply, decided)
 
 
@@ -90,6 +101,16 @@ def _count(reply: Reply) -> None:
     metrics.DELIVERY_DURATION.observe(reply.duration_s)
     if reply.verdict is not None:
         metrics.DESTINATIONS_REFUSED.labels(reply.verdict).inc()
+
+
+def _tell(registration: Registration, reply: Reply) -> None:
+    known = {"registration": registration.id, "attempts": len(registration.attempts), "status": reply.status_code}
+    if reply.outcome is Outcome.DELIVERED:
+        logger.info("delivered", **known)
+    else:
+        logger.info("attempt_failed", outcome=reply.outcome, detail=reply.detail, verdict=reply.verdict, **known)
+    if registration.state is RegistrationState.DEAD:
+        logger.warning("dead", reason=registration.death, **known)
 
 
 def _observe(registration: Registration, now: float) -> None:

@@ -1,9 +1,10 @@
 """Expire: registrations whose deadline passed before their task was settled are called back all the same."""
 
-from relay import crash
+from relay import crash, log
 from relay.context import Relay
 from relay.crash import Point
 from relay.domain import message
+from relay.domain.operations import TaskOutcome
 from relay.domain.outage import Outages
 from relay.domain.registration import Registration, RegistrationState, after_deadline
 from relay.domain.task import Task, TaskName, TaskState, after_leave
@@ -11,6 +12,8 @@ from relay.store import keys
 from relay.store.write import Fence, Write
 
 TRIES = 20
+
+logger = log.get(__name__)
 
 
 async def expire(
@@ -40,6 +43,8 @@ async def expire(
         crash.reached(Point.EXPIRE_DECIDED, name.request_id)
         if await relay.store.commit(_expiring(fence, left, late, status, now)) is None:
             crash.reached(Point.EXPIRE_COMMITTED, name.request_id)
+            for registration in late:
+                logger.info("final", registration=registration.id, outcome=TaskOutcome.EXPIRED, polls=task.looks.polls)
             return await relay.store.task(name), next_at
     return await relay.store.task(name), None
 

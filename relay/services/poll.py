@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 
-from relay import metrics
+from relay import metrics, traces
 from relay.clients.upstream import UpstreamClient
 from relay.context import Relay
 from relay.domain.account import Account
@@ -28,13 +28,15 @@ class Asker:
 
 
 async def ask(asker: Asker, task: Task) -> Answer:
-    """Ask the upstream once; count and time it."""
+    """Ask the upstream once; count, time and trace it."""
     started, answer = time.monotonic(), BROKEN_OFF
-    try:
-        answer = await asker.upstream.ask(asker.account, task.name)
-    finally:
-        metrics.UPSTREAM_DURATION.observe(time.monotonic() - started)
-        metrics.BY_ACCOUNT.answered(asker.account.name, answer.kind, answer.shape)
+    with traces.calling("poll", task.traceparent) as span:
+        try:
+            answer = await asker.upstream.ask(asker.account, task.name)
+        finally:
+            metrics.UPSTREAM_DURATION.observe(time.monotonic() - started)
+            metrics.BY_ACCOUNT.answered(asker.account.name, answer.kind, answer.shape)
+            span.note(account=asker.account.name, operation=task.name.operation, outcome=answer.kind)
     return answer
 
 

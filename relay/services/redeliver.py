@@ -1,5 +1,6 @@
 """Redeliver: a callback that was delivered or given up is due again, with the same id and the same body."""
 
+from relay import log
 from relay.context import Relay
 from relay.domain.caller import Caller
 from relay.domain.errors import NotFoundError, StoreUnavailableError
@@ -9,6 +10,8 @@ from relay.store import keys
 from relay.store.write import Write
 
 TRIES = 20
+
+logger = log.get(__name__)
 
 
 async def redeliver(relay: Relay, caller: Caller, registration_id: str, *, now: float) -> Registration:
@@ -27,5 +30,6 @@ async def redeliver(relay: Relay, caller: Caller, registration_id: str, *, now: 
         write.blob(keys.body(registration_id), body, kept=True)
         write.registration(due, now=now)
         if await relay.store.commit(write) is None:
+            logger.info("redelivered", registration=registration_id, client=due.client)
             return due
     raise StoreUnavailableError("too many changes of one registration at once")

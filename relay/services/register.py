@@ -1,6 +1,8 @@
 """Register: write down one client's wish, durably and once."""
 
-from relay import crash, log, metrics
+from dataclasses import replace
+
+from relay import crash, log, metrics, traces
 from relay.context import Relay
 from relay.crash import Point
 from relay.domain import message
@@ -11,6 +13,7 @@ from relay.domain.registration import Registration, after_task, registration_id
 from relay.domain.task import Task, TaskName, after_join
 from relay.store import keys
 from relay.store.write import Write
+from relay.traces import Span
 
 TRIES = 50
 
@@ -24,6 +27,17 @@ async def register(relay: Relay, client: str, draft: Draft, *, now: float) -> tu
     StoreUnavailableError; then nothing was promised.
     """
     drafted = await _drafted(relay, client, draft, now)
+    with log.bound(registration=drafted.id), traces.registering() as span:
+        span.note(registration=drafted.id, account=draft.account, operation=draft.operation)
+        registration, created = await _written(relay, replace(drafted, traceparent=span.traceparent), span, now)
+        if created:
+            logger.info(
+                "registered", client=client, account=draft.account, operation=draft.operation, state=registration.state
+            )
+        return registration, created
+
+
+async def _written(relay: Relay, drafted: Registration, span: Span, now: float) -> tuple[Registration, bool]:
     task: Task | None = None
     for _ in range(TRIES):
         if task is not None and task.settled:
@@ -32,7 +46,8 @@ async def register(relay: Relay, client: str, draft: Draft, *, now: float) -> tu
             registration, write = drafted, _joining(drafted, task, now)
         conflict = await relay.store.commit(write)
         if conflict is None:
-            crash.reached(Point.REGISTERED, registration.id, draft.request_id)
+            crash.reached(Point.REGISTERED, registration.id, drafted.task_name.request_id)
+            span.follows(None if task is None else task.traceparent)
             return registration, True
         existing = conflict.registration(drafted.id)
         if existing is not None:
@@ -84,10 +99,15 @@ def _joining(registration: Registration, task: Task | None, now: float) -> Write
             waiters=(registration.id,),
             client=registration.client,
             submitted_at=registration.submitted_at,
+            traceparent=registration.traceparent,
         )
     else:
         waited_for = after_join(
-            task, registration.id, deadline_at=registration.deadline_at, submitted_at=registration.submitted_at
+            task,
+            registration.id,
+            deadline_at=registration.deadline_at,
+            submitted_at=registration.submitted_at,
+            traceparent=registration.traceparent,
         )
     write.task(waited_for)
     return write

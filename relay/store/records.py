@@ -36,6 +36,7 @@ def write_task(task: Task) -> bytes:
             "outcome": task.outcome,
             "reason": task.reason,
             "final_at": task.final_at,
+            "traceparent": task.traceparent,
             "looks": _lean_looks(task.looks) if task.settled else None,
         },
     )
@@ -58,6 +59,7 @@ def read_task(name: TaskName, value: bytes, looks: bytes | None = None) -> Task:
         outcome=None if outcome is None else TaskOutcome(outcome),
         reason=fields.get("reason"),
         final_at=fields.get("final_at"),
+        traceparent=fields.get("traceparent"),
         version=version,
     )
 
@@ -103,6 +105,7 @@ def write_registration(registration: Registration) -> bytes:
             "cancelled_at": registration.cancelled_at,
             "attempts": [_lean_attempt(attempt) for attempt in registration.attempts] or None,
             "redeliveries": [[one.at, one.attempts] for one in registration.redeliveries] or None,
+            "traceparent": registration.traceparent,
         },
     )
 
@@ -131,6 +134,7 @@ def read_registration(id_: str, value: bytes) -> Registration:
         cancelled_at=fields.get("cancelled_at"),
         attempts=tuple(_read_attempt(attempt) for attempt in fields.get("attempts", ())),
         redeliveries=tuple(Redelivery(*one) for one in fields.get("redeliveries", ())),
+        traceparent=fields.get("traceparent"),
         version=version,
     )
 

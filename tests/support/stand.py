@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,9 @@ class Stand:
     stack: AsyncExitStack
     http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=60))
 
-    async def start(self, *command: str) -> Process:
-        """Start `relay <command>` and wait until it listens."""
-        return await self.stack.enter_async_context(running(command, self.environment))
+    async def start(self, *command: str, log: Path | None = None) -> Process:
+        """Start `relay <command>` and wait until it listens; its standard error goes to `log`."""
+        return await self.stack.enter_async_context(running(command, self.environment, log))
 
     async def report(self) -> dict[str, Any]:
         """Return what the sandbox has seen."""
@@ -91,17 +91,22 @@ class Stand:
         (await self.http.put(f"{self.sandbox.url}/sandbox/behaviour", json=behaviour)).raise_for_status()
 
 
-def running(command: tuple[str, ...], environment: dict[str, str]) -> AbstractAsyncContextManager[Process]:
+def running(
+    command: tuple[str, ...], environment: dict[str, str], log: Path | None = None
+) -> AbstractAsyncContextManager[Process]:
     """Run `relay <command>` as a process while the block runs."""
-    return running_python(("-m", "relay", *command), environment)
+    return running_python(("-m", "relay", *command), environment, log)
 
 
 @asynccontextmanager
-async def running_python(arguments: tuple[str, ...], environment: dict[str, str]) -> AsyncIterator[Process]:
+async def running_python(
+    arguments: tuple[str, ...], environment: dict[str, str], log: Path | None = None
+) -> AsyncIterator[Process]:
     """Run Python with these arguments while the block runs; it prints the URL on which it listens."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.PIPE
-    )
+    with nullcontext() if log is None else log.open("ab") as stderr:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.PIPE, stderr=stderr
+        )
     try:
         yield Process(child, await _listening(child))
     finally:
