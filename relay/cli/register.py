@@ -9,27 +9,15 @@ import httpx
 import orjson
 
 from relay.cli.api_client import UnreachableError, api_client, call
-from relay.cli.local import with_made_secrets
-from relay.cli.process import WrongSettingError, read_settings
 from relay.cli.progress import Progress
+from relay.cli.reach import Reach, reaching
 from relay.cli.sandbox import json_object
 from relay.domain.account import DEFAULT_ACCOUNT
-from relay.domain.errors import SettingError
 from relay.domain.operations import Operation
 from relay.domain.registration import SETTLED, RegistrationState
-from relay.settings import Settings, read_base_url
 
 WAIT_S = 600.0
 LOOK_S = 0.5
-_HASHED = "sha256="
-
-
-def _url(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    try:
-        read_base_url(text)
-        return None if text is None else str(httpx.URL(text.rstrip("/")))
-    except (ValueError, httpx.InvalidURL) as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
@@ -48,12 +36,6 @@ def _url(_context: click.Context, _parameter: click.Parameter, text: str | None)
     "--metadata", default="{}", callback=json_object, help="A JSON object of at most 4 KiB, echoed in the callback."
 )
 @click.option(
-    "--url", callback=_url, help="The relay's base URL; default: http://127.0.0.1:8080, or RELAY_HOST and RELAY_PORT."
-)
-@click.option(
-    "--key", help="The client key; default: the first of RELAY_API_KEYS, else the one `relay run` keeps in its data."
-)
-@click.option(
     "--wait",
     "wait_s",
     is_flag=False,
@@ -62,17 +44,16 @@ def _url(_context: click.Context, _parameter: click.Parameter, text: str | None)
     metavar="[SECONDS]",
     help=f"Wait until the callback is delivered; {WAIT_S:.0f} s unless said. Put it after REQUEST_ID.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the registration, or the problem, as the API gives it.")
-def register(url: str | None, key: str | None, wait_s: float | None, *, as_json: bool, **wish: Any) -> None:
+@reaching("the registration, or the problem, as the API gives it")
+def register(reach: Reach, wait_s: float | None, **wish: Any) -> None:
     """Register REQUEST_ID: the callback URL gets a signed POST when its task is final.
 
     Prints the registration's id and state. With --wait the exit code is 0 once it is delivered, and 1 when it is
     dead or cancelled, or when the time is out.
     """
-    settings = read_settings()
     wish = {name: value for name, value in wish.items() if value is not None}
-    progress = Progress(quiet=as_json)
-    with api_client(url or _url_of(settings), key or _key_of(settings), as_json=as_json) as http:
+    progress, as_json = Progress(quiet=reach.as_json), reach.as_json
+    with api_client(reach) as http:
         status, registration = call(http, "POST", "/v1/registrations", wish)
         if not as_json:
             known = "" if status == 201 else "  (registered before)"
@@ -85,21 +66,6 @@ def register(url: str | None, key: str | None, wait_s: float | None, *, as_json:
         click.echo(_ending(registration))
     if wait_s is not None:
         _judge(registration, wait_s)
-
-
-def _url_of(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - it is only compared
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port or 8080}"
-
-
-def _key_of(settings: Settings) -> str:
-    try:
-        key = (settings if settings.api_keys else with_made_secrets(settings)).api_keys[0].key
-    except SettingError as error:
-        raise WrongSettingError(str(error)) from error
-    if key.startswith(_HASHED):
-        raise click.UsageError("RELAY_API_KEYS holds the hash of the key alone: give the key itself with --key")
-    return key
 
 
 def _wait(http: httpx.Client, registration: Any, wait_s: float, progress: Progress) -> Any:
