@@ -108,11 +108,11 @@ def judge_connection(address: Address, scheme: str, port: int, policy: Destinati
 
 
 def judge(address: Address, policy: DestinationPolicy) -> Verdict:
-    """Return whether the address is public or opened by the policy. Metadata services are never open."""
+    """Return whether the address is public or opened. A metadata service never is, nor what ends in one (NAT64)."""
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         return Verdict.SCOPED
     address = unwrapped(address)
-    if address in _METADATA:
+    if not _METADATA.isdisjoint({address, IPv4Address(int(address) & 0xFFFF_FFFF)}):
         return Verdict.METADATA
     if policy.opens(address):
         return Verdict.ALLOWED
@@ -219,7 +219,11 @@ def _judge_public_port(scheme: str, port: int, policy: DestinationPolicy) -> Ver
     return Verdict.ALLOWED if port in policy.ports else Verdict.PORT
 
 
-_METADATA = frozenset({IPv4Address("169.254.169.254"), IPv6Address("fd00:ec2::254"), IPv4Address("168.63.129.16")})
+_METADATA_TEXT = (
+    "169.254.169.254 168.63.129.16 100.100.100.200 192.0.0.192 169.254.170.2 169.254.170.23 "
+    "fd00:ec2::254 fd00:ec2::23 fd20:ce::254"
+)
+_METADATA = frozenset(map(ip_address, _METADATA_TEXT.split()))
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _REFUSED_IPV4 = {
     Verdict.LOOPBACK: "127.0.0.0/8",

@@ -5,7 +5,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
@@ -13,7 +13,7 @@ from random import Random
 
 from relay.clients.callback import CallbackClient
 from relay.clients.guard import Resolver
-from relay.domain.delivery import Outcome
+from relay.domain.delivery import Outcome, Reply
 from relay.domain.destination import DestinationPolicy
 from tests.support.nameserver import nameserver
 
@@ -86,7 +86,9 @@ def spelled(address: str) -> dict[str, str]:
 
 
 def urls(address: str, port: int) -> dict[str, str]:
-    """Return callback URLs that try to reach this IPv4 address, by their form. Names are `<how>.<a-b-c-d>.example`."""
+    """Return callback URLs that try to reach this address, by their form. Names are `<how>.<its groups>.example`."""
+    if ":" in address:
+        return _urls_of_ipv6(address, port)
     name = f"{address.replace('.', '-')}.example"
     here = f"{address}:{port}"
     return {
@@ -112,10 +114,28 @@ def urls(address: str, port: int) -> dict[str, str]:
     }
 
 
+def _urls_of_ipv6(address: str, port: int) -> dict[str, str]:
+    full = IPv6Address(address).exploded
+    name = f"{full.replace(':', '-')}.example:{port}/"
+    hosts = {
+        "plain": f"[{address}]",
+        "in full": f"[{full}]",
+        "in capitals": f"[{full.upper()}]",
+        "ending dotted": f"[{full[:30]}{IPv4Address(IPv6Address(address).packed[12:])}]",
+        "with a zone": f"[{address}%25lo]",
+        "no brackets": full,
+    }
+    return {
+        **{form: f"https://{host}:{port}/" for form, host in hosts.items()},
+        **{f"named {how}": f"https://{how}.{name}" for how in ("plain", "last", "first")},
+    }
+
+
 def meaning(name: str) -> list[str]:
     """Return what a name of `urls` resolves to."""
     kind, _, rest = name.lower().partition(".")
-    address = rest.removesuffix(".example").replace("-", ".")
+    groups = rest.removesuffix(".example").split("-")
+    address = ".".join(groups) if len(groups) == 4 else str(IPv6Address(":".join(groups)))
     known = {"plain": [address], "_plain": [address], "last": [PUBLIC, address], "first": [address, PUBLIC]}
     return known.get(kind) or [str(embedded(address)[kind.replace("-", " ")])]
 
@@ -155,21 +175,28 @@ class Raid:
     reached: list[str]
 
 
-async def raid(addresses: Iterable[str]) -> Raid:
+async def raid(addresses: Sequence[str]) -> Raid:
     """Have the callback client call every address in every form, under a strict policy and a lax one."""
-    calls, forms, admitted = 0, set[str](), dict[str, str]()
+    replies: dict[tuple[str, str, str], Reply] = {}
+    few = asyncio.Semaphore(8)  # so that no question to the name server is dropped
     async with canary() as listening, nameserver(meaning) as dns, aclosing(Resolver([dns.address])) as resolver:
         ports = frozenset({listening.port})
-        lax = DestinationPolicy(allow=(ip_network("192.0.2.0/24"),), ports=ports)  # http by sight, any port by sight
-        for policy in (DestinationPolicy(ports=ports), lax):
+        lax = DestinationPolicy(allow=(ip_network("10.99.0.0/16"),), ports=ports)  # takes http and any port by sight
+
+        async def call_all(client: CallbackClient, policy: str, address: str) -> None:
+            async with few:
+                for form, url in urls(address, listening.port).items():
+                    replies[policy, address, form] = await client.post(url, BODY, {}, now=0)
+
+        for name, policy in (("strict", DestinationPolicy(ports=ports)), ("lax", lax)):
             async with aclosing(CallbackClient(policy, deadline_s=5, resolve=resolver)) as client:
-                for address in addresses:
-                    for form, url in urls(address, listening.port).items():
-                        reply = await client.post(url, BODY, {}, now=0)
-                        calls, forms = calls + 1, forms | {form}
-                        if reply.outcome is not Outcome.REFUSED:
-                            admitted[f"{form} of {address}"] = f"{reply.outcome} {reply.detail}"
-        return Raid(calls, len(forms), admitted, listening.reached)
+                await asyncio.gather(*(call_all(client, name, address) for address in addresses))
+    admitted = {
+        f"{form} of {address}, {policy}": f"{reply.outcome} {reply.detail}"
+        for (policy, address, form), reply in replies.items()
+        if reply.outcome is not Outcome.REFUSED
+    }
+    return Raid(len(replies), len({form for _, _, form in replies}), admitted, listening.reached)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,14 @@ def test_an_address_with_a_scope_is_refused_even_where_everything_is_open() -> N
     assert judge(IPv6Address("fe80::1%eth0"), EVERYTHING) is Verdict.SCOPED
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "168.63.129.16", "fd00:ec2::254", "::ffff:169.254.169.254"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192", "169.254.170.2", "169.254.170.23"),
+        *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
+        *("::ffff:169.254.169.254", "::169.254.169.254", "64:ff9b::168.63.129.16", "fe80::5efe:a9fe:a9fe"),
+    ],
+)
 def test_metadata_services_are_refused_even_where_everything_is_open(address: str) -> None:
     assert judge(ip_address(address), EVERYTHING) is Verdict.METADATA
 
