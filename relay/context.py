@@ -25,9 +25,10 @@ from relay.settings import Settings
 from relay.store.accounts import AccountStore
 from relay.store.clients import ClientStore
 from relay.store.deliveries import DeliveryStore
+from relay.store.dialing import connection_pool
 from relay.store.index import Index
 from relay.store.lanes import LaneStore
-from relay.store.opening import connection_pool, weaknesses
+from relay.store.opening import weaknesses
 from relay.store.pauses import PauseStore
 from relay.store.store import Store
 from relay.store.suspects import SuspectStore
@@ -113,7 +114,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
     Raises SettingError when something is missing, StoreUnavailableError when the store does not answer and
     StoreNotDurableError when it would lose acknowledged writes and that is not allowed.
     """
-    store = Store(connection_pool(_needed(settings)))
+    store = Store(connection_pool(_needed(settings)), wait_replicas=settings.store_wait_replicas)
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     destinations = DestinationPolicy(allow=settings.callback_allow, ports=settings.callback_ports)
     callbacks = CallbackClient(destinations, deadline_s=settings.callback_timeout_s)

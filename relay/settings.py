@@ -82,6 +82,7 @@ class Settings(BaseModel):
     data_dir: Path | None = None
     redis_url: SecretStr | None = None
     allow_degraded: bool = False
+    store_wait_replicas: int = Field(0, ge=0, le=16)
     upstream_url: Annotated[str | None, BeforeValidator(read_base_url)] = None
     upstream_api_key: SecretStr | None = None
     upstream_limit: Annotated[Limit, BeforeValidator(read_limit)] = Limit(25, 5.0)

@@ -15,6 +15,7 @@ from arq.connections import ArqRedis
 from arq.worker import Worker as ArqWorker
 from arq.worker import func
 from redis.asyncio import ConnectionPool
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from relay import crash, log, metrics
@@ -26,8 +27,8 @@ from relay.lanes.desk import Desk
 from relay.lanes.poll_lane import PollLane
 from relay.services.tidy import tidy
 from relay.store import keys
+from relay.store.dialing import connection_pool
 from relay.store.keys import LaneKind, LaneName
-from relay.store.opening import connection_pool
 
 ASK_S = 1.0  # how often arq's queue is read when nothing wakes the worker
 AGAIN_S = 0.005
@@ -36,6 +37,7 @@ TIDY_S = 60.0
 ALIVE_S = 10.0
 STOP_S = 5.0
 RETRY_S = 0.5
+LISTEN_S = 3.0  # of silence, then the channel is asked whether it is still there
 TELL_S = 10.0
 
 logger = log.get(__name__)
@@ -116,15 +118,15 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then hand every lane back. Returns when that is done."""
-        lasting = (self._for_ever(duty) for duty in (self._listen, self._sweep, self._tidy))
-        duties = [asyncio.create_task(duty) for duty in (self._queue.main(), *lasting)]
+        queue = asyncio.create_task(self._queue.main())
+        duties = [asyncio.create_task(self._for_ever(duty)) for duty in (self._listen, self._sweep, self._tidy)]
         try:
             await stop.wait()
         finally:
+            self._stopping = True
+            await _end(*duties)  # a census taken from now on would say that this worker is alive
             await self._hand_back_all()
-            for duty in (*duties, *self._queue.tasks.values()):
-                duty.cancel()
-            await asyncio.gather(*duties, *self._queue.tasks.values(), return_exceptions=True)
+            await _end(queue, *self._queue.tasks.values())
             await self._pool.aclose()
 
     async def take(self, name: LaneName) -> None:
@@ -163,7 +165,8 @@ class Worker:
         """Pass on what the store tells: to the lane if it is held here, else to arq's queue."""
         async with self._queue.pool.pubsub() as channel:
             await channel.subscribe(keys.STIR, keys.WANT)
-            async for message in channel.listen():
+            while True:
+                message = await channel.get_message(timeout=LISTEN_S) or await _echo(channel)
                 if message["type"] == "message":
                     name = LaneName.parse(message["data"].decode())
                     if name in self._lanes:
@@ -217,19 +220,31 @@ class Worker:
             await asyncio.sleep(RETRY_S)
 
     async def _hand_back_all(self) -> None:
-        self._stopping = True
         with suppress(StoreUnavailableError):
             await self._relay.lanes.leave()
         for lane in list(self._lanes.values()):
             lane.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=STOP_S)
-        for running in self._running:
-            running.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await _end(*self._running)
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _count(error: Exception) -> None:
     """Count a failed call on arq's own connections: the store counts its own."""
     if not isinstance(error, StoreUnavailableError):
         metrics.STORE_ERRORS.inc()
+
+
+async def _echo(channel: PubSub) -> dict[str, Any]:
+    """Return what a silent channel says next. Raises StoreUnavailableError when nobody is there to say anything."""
+    await channel.ping()
+    message: dict[str, Any] | None = await channel.get_message(timeout=LISTEN_S)
+    if message is None:
+        raise StoreUnavailableError("the channel is dead")
+    return message

@@ -13,7 +13,7 @@ from relay.sandbox.app import create_app
 from relay.sandbox.behaviour import Behaviour
 from relay.sandbox.server import serving
 from relay.settings import Settings
-from relay.store.opening import connection_pool
+from relay.store.dialing import connection_pool
 from relay.store.store import Store
 from tests.support import relays
 from tests.support.keys_left import complaints

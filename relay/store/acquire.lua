@@ -41,6 +41,25 @@ for i = 1, #suspects, 2 do
 end
 if vanished then redis.call('HSET', KEYS[1], 'careful', string.format('%d', now + ARGV[4])) end
 
+-- A replica that was promoted may lack the last writes of the primary before it, and with them slots that were granted:
+-- whoever takes a lane for the first time after that cannot know how full the window is. `turn.lua` says what it does.
+local PROMOTED_LATELY, NO_SERVER = 600000, string.rep('0', 40)
+local info = redis.pcall('INFO', 'replication')
+local id = type(info) == 'string' and string.match(info, 'master_replid:(%x+)')
+if id then
+  local before = string.match(info, 'master_replid2:(%x+)')
+  local server, promoted = unpack(redis.call('HMGET', CLOCK, 'server', 'promoted'))
+  if server ~= id then
+    promoted = before ~= NO_SERVER and now or nil
+    redis.call('HSET', CLOCK, 'server', id, 'promoted', string.format('%d', promoted or 0))
+  end
+  promoted = tonumber(promoted or '0')
+  if redis.call('HGET', KEYS[1], 'server') ~= id and promoted > 0 and now - promoted < PROMOTED_LATELY then
+    redis.call('HSET', KEYS[1], 'unsure', 1)
+  end
+  redis.call('HSET', KEYS[1], 'server', id)
+end
+
 local fence = math.max(tonumber(epoch or '0') + 1, now)
 redis.call('HSET', KEYS[1], 'epoch', string.format('%d', fence), 'holder', ARGV[2], 'turned', string.format('%d', now))
 redis.call('HDEL', KEYS[1], 'stirred')

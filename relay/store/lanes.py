@@ -1,5 +1,6 @@
 """LaneStore: who holds which lane until when, the slots of its budget, and what has changed in it."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,8 +177,11 @@ class LaneStore:
     async def share(self, *, alive_s: float) -> int:
         """Say that this worker is alive for so many seconds, and return how many lanes are its fair share."""
         now_ms = await self._store.now_ms()
-        await self._store.ask("ZADD", keys.WORKERS, now_ms + round(alive_s * 1000), self._holder)
-        await self._store.ask("PEXPIRE", keys.WORKERS, round(alive_s * 1000))
+        alive_ms = round(alive_s * 1000)
+        await asyncio.gather(  # together: a set without a time to live would stay for ever
+            self._store.ask("ZADD", keys.WORKERS, now_ms + alive_ms, self._holder),
+            self._store.ask("PEXPIRE", keys.WORKERS, alive_ms),
+        )
         await self._store.ask("ZREMRANGEBYSCORE", keys.WORKERS, "-inf", now_ms)
         workers: int = await self._store.ask("ZCARD", keys.WORKERS)
         lanes: int = await self._store.ask("ZCOUNT", keys.LANES, "-inf", now_ms + LEASE_MS + RENEWED_MEANWHILE_MS)

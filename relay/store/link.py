@@ -21,12 +21,23 @@ Command = tuple[Word, ...]
 
 PIPELINE = 256
 TIMEOUT_S = 1.5
+_REPLICAS_TIMEOUT_MS = 800
+# WAIT waits for what this connection wrote last. A script that found everything written already may have seen what
+# another connection wrote a moment ago; something of one's own behind it is waited for together with that.
+_BARRIER = ("PUBLISH", "relay:barrier", "")
+_READS = frozenset(
+    {"GET", "MGET", "HGET", "HMGET", "HGETALL", "SMEMBERS", "ZRANGE", "ZCARD", "ZCOUNT", "TIME", "INFO", "CONFIG"}
+)
 
 
 class Link:
-    """A shared connection. `ask` raises StoreUnavailableError when no answer came, RedisError when it was refused."""
+    """A shared connection. `ask` raises StoreUnavailableError when no answer came, RedisError when it was refused.
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    With `wait_replicas` every write waits until so many replicas have it too; else it raises StoreUnavailableError.
+    """
+
+    def __init__(self, pool: ConnectionPool, *, wait_replicas: int = 0) -> None:
+        self.wait_replicas = wait_replicas
         self._pool = pool
         self._asked: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._sender: asyncio.Task[None] | None = None
@@ -56,11 +67,7 @@ class Link:
                     while self._asked:
                         deadline.reschedule(asyncio.get_running_loop().time() + TIMEOUT_S)
                         batch = deque(self._asked.popleft() for _ in range(min(PIPELINE, len(self._asked))))
-                        packed = [pack_command(command) for command, _ in batch]  # type: ignore[arg-type] # its stub says one word
-                        await connection.send_packed_command(packed, check_health=False)
-                        while batch:
-                            answer = await _answer(connection)
-                            _settle(batch.popleft()[1], answer)
+                        await self._exchange(connection, batch)
                 except BaseException:
                     await connection.disconnect(nowait=True)
                     raise
@@ -74,6 +81,31 @@ class Link:
             raise
         finally:
             self._sender = None
+
+    async def _exchange(self, connection: Any, batch: deque[tuple[Command, asyncio.Future[Any]]]) -> None:
+        """Send the batch and settle each of it as its answer comes: writes once the replicas have told, too."""
+        packed = [pack_command(command) for command, _ in batch]  # type: ignore[arg-type] # its stub says one word
+        waits = self.wait_replicas > 0 and any(_writes(command) for command, _ in batch)
+        if waits:
+            packed.append(pack_command(_BARRIER))  # type: ignore[arg-type] # likewise
+            packed.append(pack_command(("WAIT", self.wait_replicas, _REPLICAS_TIMEOUT_MS)))  # type: ignore[arg-type] # likewise
+        await connection.send_packed_command(packed, check_health=False)
+        written: list[tuple[asyncio.Future[Any], Any]] = []
+        for command, future in batch:
+            answer = await _answer(connection)
+            if waits and _writes(command):
+                written.append((future, answer))
+            else:
+                _settle(future, answer)
+        if waits:
+            await _answer(connection)
+            replicas = await _answer(connection)
+            if isinstance(replicas, Exception) or replicas < self.wait_replicas:
+                short = StoreUnavailableError(f"{replicas} of {self.wait_replicas} replicas have it")
+                written = [(future, short) for future, _ in written]
+        for future, answer in written:
+            _settle(future, answer)
+        batch.clear()
 
     def _fail_all(self, batch: deque[tuple[Command, asyncio.Future[Any]]], why: str) -> None:
         while batch or self._asked:
@@ -89,6 +121,11 @@ async def _answer(connection: Any) -> Any:
         if not connection.is_connected:
             raise
         return error
+
+
+def _writes(command: Command) -> bool:
+    """Whether it may write: what is not known as a read is taken for a write."""
+    return command[0] not in _READS
 
 
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:

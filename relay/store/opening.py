@@ -2,24 +2,9 @@
 
 from dataclasses import dataclass
 
-from redis.asyncio import ConnectionPool
-
-from relay.domain.errors import SettingError
-from relay.store.link import TIMEOUT_S
 from relay.store.store import Store
 
-_SCHEMES = ("redis://", "rediss://", "unix://")
 _NEEDED = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-
-
-def connection_pool(url: str) -> ConnectionPool:
-    """Return a pool of connections to the store. Raises SettingError when the URL is none."""
-    if not url.startswith(_SCHEMES):
-        raise SettingError(f"RELAY_REDIS_URL: write it as one of {', '.join(_SCHEMES)}")
-    try:
-        return ConnectionPool.from_url(url, socket_connect_timeout=TIMEOUT_S)
-    except ValueError:
-        raise SettingError("RELAY_REDIS_URL: it cannot be read; escape special characters as %XX") from None
 
 
 async def weaknesses(store: Store) -> tuple[str, ...]:
@@ -34,6 +19,11 @@ async def weaknesses(store: Store) -> tuple[str, ...]:
         value = answer[1].decode() if answer else "(hidden)"
         if value != needed:
             found.append(f"{name} is {value}, not {needed}")
+    if store.wait_replicas:
+        answer = dict(line.partition(":")[::2] for line in (await store.ask("INFO", "replication")).decode().split())
+        connected = int(answer.get("connected_slaves", 0))
+        if connected < store.wait_replicas:
+            found.append(f"{connected} replicas are connected, not {store.wait_replicas}")
     return tuple(found)
 
 

@@ -37,11 +37,16 @@ class Conflict:
 class Store:
     """The records. Every call raises StoreUnavailableError when the store does not answer within its time."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, *, wait_replicas: int = 0) -> None:
         self._pool = pool
-        self.link = Link(pool)
+        self.link = Link(pool, wait_replicas=wait_replicas)
         self._commit = Script(self.link, "commit")
         self._now = Script(self.link, "now")
+
+    @property
+    def wait_replicas(self) -> int:
+        """How many replicas must have a write before it counts."""
+        return self.link.wait_replicas
 
     async def aclose(self) -> None:
         await self.link.aclose()

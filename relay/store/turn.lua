@@ -24,8 +24,9 @@
 
 local HOUR, DAY = 3600000, 86400000
 local now, server_now = store_now()
-local epoch, turned, slots, day, spent, busy, paced, stirred, held_for =
-  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'busy', 'paced', 'stirred', 'window'))
+local epoch, turned, slots, day, spent, busy, paced, stirred, held_for, unsure = unpack(redis.call(
+  'HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'busy', 'paced', 'stirred', 'window', 'unsure'
+))
 if epoch ~= ARGV[2] then return false end
 
 local calls, window, timeout, quantum = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -41,6 +42,12 @@ local held = {}
 for till, count in string.gmatch(slots or '', '(%d+)=(%d+)') do
   till = math.min(till + jump + longer, longest)
   held[till] = (held[till] or 0) + count
+end
+
+-- Slots may have been granted that the store has lost: the window counts as full until the last of them has ended.
+if unsure then
+  held = {[rounded(now + ARGV[12] + timeout + window)] = calls}
+  redis.call('HDEL', KEYS[1], 'unsure')
 end
 
 for till, hold, count in string.gmatch(ARGV[15], '(%d+)=(%d+)=(%d+)') do

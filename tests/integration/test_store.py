@@ -15,7 +15,8 @@ from relay.domain.registration import Attempt, DeathReason, Registration, Regist
 from relay.domain.task import Looks, Task, TaskName, TaskState
 from relay.store import keys
 from relay.store.counts import waiting
-from relay.store.opening import connection_pool, weaknesses
+from relay.store.dialing import connection_pool
+from relay.store.opening import weaknesses
 from relay.store.store import Store
 from relay.store.write import RETENTION_MS, Write
 from tests.support.builders import NAME, NOW, URL, a_registration, a_task

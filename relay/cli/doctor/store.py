@@ -9,7 +9,8 @@ from relay.cli.local import data_dir
 from relay.domain.errors import SettingError, StoreUnavailableError
 from relay.embedded import EmbeddedValkeyError, find_server
 from relay.settings import Settings
-from relay.store.opening import Server, connection_pool, server, weaknesses
+from relay.store.dialing import connection_pool
+from relay.store.opening import Server, server, weaknesses
 from relay.store.store import Store
 
 NEEDED_VERSION = (7, 2)
@@ -22,7 +23,9 @@ async def check_store(settings: Settings) -> list[Check]:
     if settings.redis_url is None:
         return [_check_binary(), _check_data_dir(data_dir(settings))]
     try:
-        store = Store(connection_pool(settings.redis_url.get_secret_value()))
+        store = Store(
+            connection_pool(settings.redis_url.get_secret_value()), wait_replicas=settings.store_wait_replicas
+        )
     except SettingError as error:
         return [wrong("store", str(error), "write it as redis://[:password@]host:6379/0")]
     try:

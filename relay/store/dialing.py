@@ -1,0 +1,122 @@
+"""Dialing: which connections a URL means, and that they go to the primary, whichever server that is by now."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis.asyncio import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import parse_url
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
+from redis.exceptions import ConnectionError as NotConnectedError
+from redis.exceptions import ReadOnlyError
+
+from relay.domain.errors import SettingError
+
+TIMEOUT_S = 1.5  # for connecting; what is asked is given up by who asks, and at the latest after twice as long
+SENTINEL_TIMEOUT_S = 0.4  # so that the third of them can still be asked in time
+SENTINEL_PORT = 26_379
+SENTINEL_SCHEME = "redis+sentinel"
+SCHEMES = ("redis", "rediss", "unix", SENTINEL_SCHEME)
+
+_HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s\[\]:,/@]+))(?::(?P<port>\d{1,5}))?")
+
+
+class _PrimaryOnly:
+    """A connection that is dropped once its server is read-only: the primary is elsewhere, and is looked for anew."""
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().read_response(*args, **kwargs)  # type: ignore[misc] # a mixin's
+        except ReadOnlyError as error:
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined] # a mixin's
+            raise NotConnectedError("the server is read-only: it is the primary no longer") from error
+
+
+class _Tcp(_PrimaryOnly, Connection):
+    pass
+
+
+class _Tls(_PrimaryOnly, SSLConnection):
+    pass
+
+
+class _Unix(_PrimaryOnly, UnixDomainSocketConnection):
+    pass
+
+
+class _Found(_PrimaryOnly, SentinelManagedConnection):
+    pass
+
+
+class _SentinelPool(SentinelConnectionPool):
+    async def aclose(self) -> None:
+        """Close the connections to the Sentinels, too."""
+        await super().aclose()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+_PRIMARY_ONLY = {SSLConnection: _Tls, UnixDomainSocketConnection: _Unix}
+
+
+def connection_pool(url: str) -> ConnectionPool:
+    """Return a pool of connections to the store. Raises SettingError when the URL is none.
+
+    `redis+sentinel://[[user]:password@]host[:port],.../name[/db][?sentinel_username=&sentinel_password=]` asks these
+    Sentinels where the primary called `name` is, for each new connection; user and password are the primary's.
+    """
+    scheme = url.partition("://")[0]
+    if scheme not in SCHEMES or "://" not in url:
+        raise SettingError(f"RELAY_REDIS_URL: write it as one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
+    try:
+        return _through_sentinels(url) if scheme == SENTINEL_SCHEME else _direct(url)
+    except ValueError as error:
+        hint = str(error) if scheme == SENTINEL_SCHEME else "escape special characters as %XX"
+        raise SettingError(f"RELAY_REDIS_URL: it cannot be read; {hint}") from None
+
+
+def _direct(url: str) -> ConnectionPool:
+    options: dict[str, Any] = {**parse_url(url)}
+    kind = _PRIMARY_ONLY.get(options.pop("connection_class", Connection), _Tcp)
+    return ConnectionPool(kind, **_TIMEOUTS | options)
+
+
+def _through_sentinels(url: str) -> ConnectionPool:
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    name, _, db = parts.path.strip("/").partition("/")
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    if not name or not (db or "0").isdecimal() or set(query) - {"sentinel_username", "sentinel_password"}:
+        raise ValueError("write it as redis+sentinel://host:26379,host:26379/name/db, with the name of the primary")
+    sentinels = Sentinel(  # type: ignore[no-untyped-call] # the library's
+        [_address(host) for host in hosts.split(",")],
+        sentinel_kwargs={
+            "username": query.get("sentinel_username"),
+            "password": query.get("sentinel_password"),
+            "socket_timeout": SENTINEL_TIMEOUT_S,
+            "socket_connect_timeout": SENTINEL_TIMEOUT_S,
+        },
+    )
+    return _SentinelPool(  # type: ignore[no-untyped-call] # likewise
+        unquote(name),
+        sentinels,
+        connection_class=_Found,
+        username=unquote(username) or None,
+        password=unquote(password) or None,
+        db=int(db or 0),
+        **_TIMEOUTS,
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    found = _HOST.fullmatch(text)
+    if found is None:
+        raise ValueError("a Sentinel is host or host:port, several with commas between")
+    return found["ipv6"] or found["name"], int(found["port"] or SENTINEL_PORT)
+
+
+_TIMEOUTS: dict[str, Any] = {
+    "socket_connect_timeout": TIMEOUT_S,
+    "socket_timeout": 2 * TIMEOUT_S,  # else one that has lost its peer would be waited on for a quarter of an hour
+}
