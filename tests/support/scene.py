@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from cryptography.fernet import Fernet
 
@@ -56,9 +57,9 @@ class Scene:
     recoveries_s: list[float] = field(default_factory=list)
     _names: int = 0
 
-    async def start_api(self) -> Process:
+    async def start_api(self, **settings: str) -> Process:
         """Start an API; the load goes there from now on."""
-        self.apis.append(await self.stack.enter_async_context(running(("api",), self.environment)))
+        self.apis.append(await self.stack.enter_async_context(running(("api",), self.environment | settings)))
         return self.apis[-1]
 
     async def start_worker(self, *launcher: str, **settings: str) -> Process:
@@ -85,10 +86,10 @@ class Scene:
         with suppress(ProcessLookupError):
             process.child.send_signal(signal.SIGCONT)
 
-    async def load(self, count: int, *, over_s: float) -> None:
+    async def load(self, count: int, *, over_s: float, **fields: Any) -> None:
         """Register `count` times at random moments of the next `over_s` seconds, each until it is acknowledged.
 
-        The clients take turns, and now and then wait for the same task.
+        The clients take turns, and now and then wait for the same task. `fields` are further ones of a registration.
         """
         moments = sorted(self.dice.uniform(0, over_s) for _ in range(count))
         started = time.monotonic()
@@ -98,7 +99,7 @@ class Scene:
                 self._names += 1
                 party = self.client.parties[self._names % len(self.client.parties)]
                 shared = self._names % SHARED_EACH == 0
-                group.create_task(self.client.insist(party, f"task-{self._names - shared}"))
+                group.create_task(self.client.insist(party, f"task-{self._names - shared}", **fields))
 
     async def goes_on(self, *, within_s: float) -> float:
         """Wait until one more callback has been taken; return how long that was, in seconds."""
@@ -113,6 +114,10 @@ class Scene:
             await wait_until(lambda: self.client.acknowledged.keys() <= self.receiver.taken, within_s=within_s)
             await wait_until(self.client.all_settled, within_s=within_s)
         await self.client.note_states()
+        return self.verdict(law)
+
+    def verdict(self, law: Law | None = None) -> Verdict:
+        """Check the history as it is by now."""
         return check(self.events(), law or Law(CALLS, WINDOW_S))
 
     def events(self) -> list[Event]:

@@ -27,6 +27,7 @@ class Receiver:
     delay_s: float = 0.0
     url: str = ""
     calls: int = 0
+    answered: int = 0
     taken: set[str] = field(default_factory=set)
 
     async def respond(self, request: Request) -> Answer:
@@ -43,6 +44,7 @@ class Receiver:
             body_sha256=sha256(request.body).hexdigest(),
             answer=status,
         )
+        self.answered += 1
         if 200 <= status < 300:
             self.taken.add(id_)
         return Answer(status)
