@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from relay.api import accounts, clients, health, listing, registering, registrations
+from relay.api import accounts, clients, health, listing, registering, registrations, status
 from relay.api.auth import RateLimitFields
 from relay.api.correlation import Correlation
 from relay.api.credentials import Keys
@@ -33,6 +33,7 @@ ROUTES = [
     Route("/v1/accounts/{name}", accounts.read, methods=["GET"]),
     Route("/v1/accounts/{name}", accounts.write, methods=["PUT"]),
     Route("/v1/accounts/{name}", accounts.remove, methods=["DELETE"]),
+    *status.ROUTES,
     *health.ROUTES,
     *reference.ROUTES,
 ]
@@ -40,7 +41,7 @@ ROUTES = [
 
 def create_app(relay: Relay) -> Starlette:
     """Return the API of a process that holds `relay`."""
-    return _app(relay, ROUTES)
+    return _app(relay, [*ROUTES, *status.routes_at(relay.settings.upstream_status_path)])
 
 
 def create_health_app(relay: Relay) -> Starlette:

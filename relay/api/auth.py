@@ -1,4 +1,4 @@
-"""Who is asking. Every handler under `/v1` begins with `caller_of`, and nothing else lets anybody in.
+"""Who is asking. What is not for everybody begins with `caller_of`, or with `poller_of` in the upstream's place.
 
 It says who asks, whether the key allows it, and whether the client's quota does.
 """
@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from relay.api.credentials import KnownKey
 from relay.api.state import AppRequest
 from relay.domain.caller import Caller, Scope
 from relay.domain.errors import ForbiddenError, QuotaExceededError, UnauthorizedError
@@ -18,18 +19,31 @@ def caller_of(request: AppRequest, scope: Scope) -> Caller:
 
     Raises UnauthorizedError, ForbiddenError when the key lacks the scope, QuotaExceededError.
     """
-    key = request.state["keys"].find(_bearer(request.headers))
-    if key is None:
-        raise UnauthorizedError("send a known key: `Authorization: Bearer <key>`")
-    ledger = request.state["ledger"]
-    ledger.used(key.fingerprint)
-    if not key.caller.may(scope):
-        raise ForbiddenError(f"this key lacks the scope `{scope}`")
+    key = _known(request, _bearer(request.headers), scope, "Authorization: Bearer <key>")
     if key.has_quota:
-        standing = request.state["standing"] = ledger.spend(key.caller.client)
+        standing = request.state["standing"] = request.state["ledger"].spend(key.caller.client)
         if standing.exceeded:
             raise QuotaExceededError(REQUESTS, f"at most {standing.limit} calls/seconds", standing.resets_in_s)
     return key.caller
+
+
+def poller_of(request: AppRequest) -> Caller:
+    """Return who polls the status API that stands in for the upstream's. It knows no quota: polling costs us little.
+
+    Raises UnauthorizedError, ForbiddenError.
+    """
+    presented = request.headers.get("x-api-key", "").encode("latin-1")
+    return _known(request, presented, Scope.READ, "x-api-key: <key>").caller
+
+
+def _known(request: AppRequest, presented: bytes, scope: Scope, header: str) -> KnownKey:
+    key = request.state["keys"].find(presented)
+    if key is None:
+        raise UnauthorizedError(f"send a known key: `{header}`")
+    request.state["ledger"].used(key.fingerprint)
+    if not key.caller.may(scope):
+        raise ForbiddenError(f"this key lacks the scope `{scope}`")
+    return key
 
 
 def _bearer(headers: Headers) -> bytes:

@@ -13,6 +13,7 @@ from relay.api.app import ROUTES, create_app
 from relay.api.serving import serving
 from relay.context import open_relay
 from relay.domain.caller import Scope
+from relay.domain.operations import DETAILS
 from tests.support import relays
 from tests.support.clock import wait_until
 from tests.support.relays import ADMIN_KEY
@@ -23,6 +24,7 @@ KEYS = "alice:alice's key,alice[read]:alice's other key,bob[register]:bob's key,
 
 # What each route asks of a key. A route that is not here has no rule, and fails the test.
 OPEN = "open"
+UPSTREAM = "the upstream's own way: x-api-key, and a key that may read"
 RULES: dict[tuple[str, str], Scope | str] = {
     ("POST", "/v1/registrations"): Scope.REGISTER,
     ("GET", "/v1/registrations"): Scope.READ,
@@ -35,6 +37,7 @@ RULES: dict[tuple[str, str], Scope | str] = {
     ("GET", "/v1/accounts/{name}"): Scope.ADMIN,
     ("PUT", "/v1/accounts/{name}"): Scope.ADMIN,
     ("DELETE", "/v1/accounts/{name}"): Scope.ADMIN,
+    **{("GET", details.status_path): UPSTREAM for details in DETAILS.values()},
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): OPEN,
@@ -46,6 +49,7 @@ BAD_AUTHORIZATIONS = [
     None, "", "Bearer", "Bearer nobody's", "Basic YWxpY2U6YWxpY2UncyBrZXk=", "alice's key", "Bearer alice",
     "Bearer ALICE'S KEY", "Bearer alice's key,", "Bearer sha256=", f"Bearer {'x' * 4_000}", "Bearer \xff\xfe",
 ]  # fmt: skip
+BAD_API_KEYS = [None, "", "nobody's", "alice", "ALICE'S KEY", "Bearer alice's key", "sha256=", "x" * 4_000, "\xff\xfe"]
 
 
 @dataclass
@@ -56,7 +60,7 @@ class Served:
 
     @asynccontextmanager
     async def with_key(self, key: str) -> AsyncIterator[httpx.AsyncClient]:
-        headers = {"authorization": f"Bearer {key}"}
+        headers = {"authorization": f"Bearer {key}", "x-api-key": key}
         async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False) as http:
             yield http
 
@@ -96,11 +100,14 @@ def test_every_route_has_a_rule_and_every_rule_a_route() -> None:
 @pytest.mark.parametrize(("method", "path"), sorted(RULES))
 async def test_no_bad_key_gets_in_anywhere(api: Served, method: str, path: str) -> None:
     async with httpx.AsyncClient(base_url=api.url, trust_env=False) as stranger:
-        for bad in BAD_AUTHORIZATIONS:
-            headers = {} if bad is None else {b"authorization": bad.encode("latin-1")}
+        for bad in BAD_API_KEYS if RULES[method, path] is UPSTREAM else BAD_AUTHORIZATIONS:
+            name = b"x-api-key" if RULES[method, path] is UPSTREAM else b"authorization"
+            headers = {} if bad is None else {name: bad.encode("latin-1")}
             answer = await stranger.request(method, re.sub(r"\{\w+\}", "x", path), headers=headers)
             if RULES[method, path] is OPEN:
                 assert answer.status_code == 200
+            elif RULES[method, path] is UPSTREAM:
+                assert (answer.status_code, answer.json()["Status"]) == (401, "Error")
             else:
                 assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), bad
                 assert answer.headers["www-authenticate"] == "Bearer"
@@ -118,8 +125,9 @@ async def test_a_key_opens_what_its_scopes_allow_and_nothing_else(api: Served, m
     for key, scopes in holds.items():
         answer = await api.ask(method, re.sub(r"\{\w+\}", "x", path), key)
         refused = answer.status_code == 403
-        assert refused == (RULES[method, path] not in {OPEN, *scopes}), key
-        assert not refused or answer.json()["code"] == "forbidden"
+        rule = Scope.READ if RULES[method, path] is UPSTREAM else RULES[method, path]
+        assert refused == (rule not in {OPEN, *scopes}), key
+        assert not refused or "forbidden" in answer.json().values() or answer.json()["Status"] == "Error"
         assert answer.status_code != 401
 
 

@@ -25,6 +25,7 @@ from relay.domain.errors import (
     UnauthorizedError,
 )
 from relay.domain.listing import Listing
+from relay.domain.operations import DETAILS
 
 Model = type[BaseModel]
 TEXT, STREAM, JSON = "text/plain", "text/event-stream", "application/json"
@@ -34,6 +35,7 @@ class Topic(StrEnum):
     """What a call is about."""
 
     REGISTRATIONS = "Registrations"
+    UPSTREAM = "The upstream's status API"
     OPERATOR = "Accounts and clients"
     HEALTH = "Health"
 
@@ -61,12 +63,13 @@ class Call:
     query: Model | None = None
     body: Model | None = None
     problems: tuple[type[RelayError], ...] = field(default=())
+    key: str = "key"
 
     @property
     def all_problems(self) -> tuple[type[RelayError], ...]:
         """What it may refuse with; every call with a key shares four."""
         keyed = (UnauthorizedError, ForbiddenError, QuotaExceededError, StoreUnavailableError)
-        return self.problems if self.scope is None else (*self.problems, *keyed)
+        return (*self.problems, *keyed) if self.scope is not None and self.key == "key" else self.problems
 
 
 class BatchDraft(BaseModel):
@@ -75,6 +78,34 @@ class BatchDraft(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     registrations: list[Any] = Field(min_length=1, max_length=MAX_BATCH, description="each as for one alone")
+
+
+class StatusQuery(BaseModel):
+    """Which task is asked about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    RequestID: str = Field(min_length=1, description="as it was registered")
+    account: str | None = Field(None, description="whose it is, where several accounts have such an id")
+
+
+_ENVELOPES = {
+    400: "no RequestID, or the upstream refuses it for good",
+    401: "no known key",
+    403: "the key may not read",
+    404: "nothing of this client is registered for it, or the upstream refuses it for good",
+    503: "the store did not answer",
+}
+
+
+def _status_call(path: str, operation: str) -> Call:
+    return Call(
+        "GET", path, Topic.UPSTREAM, f"Ask for a task of `{operation}` as at the upstream, without spending its budget",
+        Scope.READ, {
+            200: Answer("what the upstream has said last", shapes.StatusShape),
+            **{status: Answer(means, shapes.EnvelopeShape) for status, means in _ENVELOPES.items()},
+        }, query=StatusQuery, key="upstream_key",
+    )  # fmt: skip
 
 
 _BODY = (MalformedBodyError, BodyTooLargeError, InvalidRequestError)
@@ -134,6 +165,7 @@ CALLS = (
         "DELETE", "/v1/accounts/{name}", Topic.OPERATOR, "Remove an account; its pending tasks wait, or expire",
         Scope.ADMIN, {204: Answer("it is removed")}, problems=(NotFoundError,),
     ),
+    *(_status_call(details.status_path, operation) for operation, details in DETAILS.items()),
     Call("GET", "/healthz", Topic.HEALTH, "Does the process answer?", None, {200: Answer("yes", shapes.LivenessShape)}),
     Call(
         "GET", "/readyz", Topic.HEALTH, "Does the store answer, and would it keep what is acknowledged?", None, {

@@ -48,7 +48,8 @@ def openapi(calls: tuple[Call, ...], policy: DestinationPolicy, *, only_default_
         "components": {
             "schemas": schemas,
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "a client key, or the admin key"}
+                "key": {"type": "http", "scheme": "bearer", "description": "a client key, or the admin key"},
+                "upstream_key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "likewise"},
             },
         },
     }
@@ -80,7 +81,7 @@ def _operation(call: Call, refs: dict[Model, Schema]) -> Schema:
         "summary": call.does,
         "operationId": re.sub(r"\W+", "_", f"{call.method.lower()}{call.path}").strip("_"),
         "tags": [call.topic],
-        "security": [] if call.scope is None else [{"key": []}],
+        "security": [] if call.scope is None else [{call.key: []}],
         "responses": _responses(call, refs),
     }
     if call.scope is not None:

@@ -168,6 +168,22 @@ class CallbackShape(BaseModel):
     registration: CallbackRegistrationShape
 
 
+class StatusShape(BaseModel):
+    """The upstream's own answer; the id's key is spelt `RequestID` or `RequestId`, as the operation has it."""
+
+    RequestID: str | None = None
+    RequestId: str | None = None
+    TaskStatus: Opaque
+
+
+class EnvelopeShape(Shape):
+    """The upstream's own form of an error."""
+
+    Status: Annotated[str, Field(pattern="^Error$")]
+    ExceptionType: str
+    ExceptionMessage: str
+
+
 class PauseShape(Shape):
     """Why every call of an account is refused, since when, and when it is probed next."""
 
