@@ -26,6 +26,7 @@ from relay.store.accounts import AccountStore
 from relay.store.clients import ClientStore
 from relay.store.deliveries import DeliveryStore
 from relay.store.dialing import connection_pool
+from relay.store.events import Events
 from relay.store.index import Index
 from relay.store.lanes import LaneStore
 from relay.store.opening import weaknesses
@@ -50,6 +51,7 @@ class Relay:
     settings: Settings
     store: Store
     index: Index
+    events: Events
     lanes: LaneStore
     suspects: SuspectStore
     deliveries: DeliveryStore
@@ -125,6 +127,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
             settings=settings,
             store=store,
             index=Index(store),
+            events=Events(store),
             lanes=LaneStore(store, holder),
             suspects=SuspectStore(store),
             deliveries=DeliveryStore(store),

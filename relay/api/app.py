@@ -1,15 +1,16 @@
 """The API: routes, what lives with the app, and the one place that turns errors into answers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from relay.api import accounts, clients, health, listing, registering, registrations, status
+from relay.api import accounts, clients, events, health, listing, registering, registrations, status
 from relay.api.auth import RateLimitFields
 from relay.api.correlation import Correlation
 from relay.api.credentials import Keys
@@ -20,6 +21,7 @@ from relay.api.resources import resources
 from relay.api.state import State
 from relay.context import Relay
 from relay.domain.errors import RelayError
+from relay.store.knocks import Knocks
 
 ROUTES = [
     Route("/v1/registrations", registering.create, methods=["POST"]),
@@ -28,6 +30,7 @@ ROUTES = [
     Route("/v1/registrations/{id}", registrations.read, methods=["GET"]),
     Route("/v1/registrations/{id}", registrations.remove, methods=["DELETE"]),
     Route("/v1/registrations/{id}/redeliver", registrations.deliver_again, methods=["POST"]),
+    Route("/v1/events", events.read_stream, methods=["GET"]),
     Route("/v1/clients", clients.list_all, methods=["GET"]),
     Route("/v1/accounts", accounts.list_all, methods=["GET"]),
     Route("/v1/accounts/{name}", accounts.read, methods=["GET"]),
@@ -50,20 +53,30 @@ def create_health_app(relay: Relay) -> Starlette:
 
 
 def _app(relay: Relay, routes: list[Route]) -> Starlette:
+    knocks = Knocks(relay.store)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         ledger = Ledger(relay.clients, relay.settings.client_request_limit)
-        keeping = asyncio.create_task(ledger.keep())
+        duties = [asyncio.create_task(duty) for duty in (ledger.keep(), knocks.run())]
         try:
-            yield {"relay": relay, "keys": Keys(relay.settings), "ledger": ledger}
+            yield {
+                "relay": relay,
+                "keys": Keys(relay.settings),
+                "ledger": ledger,
+                "knocks": knocks,
+                "streams": Counter(),
+            }
         finally:
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
+            for duty in duties:
+                duty.cancel()
+            await asyncio.gather(*duties, return_exceptions=True)
 
-    return Starlette(
+    app = Starlette(
         routes=resources(routes),
         middleware=[Middleware(Correlation), Middleware(RateLimitFields)],
         lifespan=lifespan,
         exception_handlers={RelayError: on_relay_error, HTTPException: on_http_error, Exception: on_bug},
     )
+    app.state.end_waiting = knocks.end
+    return app

@@ -8,16 +8,23 @@ from relay.api.auth import caller_of
 from relay.api.rendering import render
 from relay.api.state import AppRequest
 from relay.domain.caller import Scope
+from relay.domain.waiting import patience
 from relay.services.cancel import cancel
 from relay.services.redeliver import redeliver
 from relay.services.show import show, with_task
+from relay.services.wait import show_final
 
 
 async def read(request: AppRequest) -> Response:
-    """GET /v1/registrations/{id}."""
-    caller = caller_of(request, Scope.READ)
-    shown = await show(request.state["relay"], caller, request.path_params["id"])
-    return Response(render(shown), media_type="application/json")
+    """GET /v1/registrations/{id}; `?wait=30` or `Prefer: wait=30` holds the answer while its task is pending."""
+    caller, relay, id_ = caller_of(request, Scope.READ), request.state["relay"], request.path_params["id"]
+    within_s, preferred = patience(request.query_params.multi_items(), request.headers.getlist("prefer"))
+    if within_s == 0:
+        shown = await show(relay, caller, id_)
+    else:
+        shown = await show_final(relay, request.state["knocks"], caller, id_, within_s=within_s)
+    applied = {"preference-applied": f"wait={within_s:g}"} if preferred else {}
+    return Response(render(shown), headers=applied, media_type="application/json")
 
 
 async def remove(request: AppRequest) -> Response:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
@@ -50,6 +50,8 @@ async def serving(app: Starlette, host: str, port: int, *, receive_s: float = RE
         shown = f"[{host}]" if ":" in host else host
         yield f"http://{shown}:{listener.getsockname()[1]}"
     finally:
+        end_waiting: Callable[[], None] = getattr(app.state, "end_waiting", lambda: None)
+        end_waiting()  # the server waits for every answer under way, and some are held back for a minute
         server.should_exit = True
         await running
         listener.close()

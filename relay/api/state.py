@@ -1,5 +1,6 @@
-"""What every handler is given: the process's parts, its keys, and how the caller stands."""
+"""What every handler is given: the process's parts, its keys, who waits for what, and how the caller stands."""
 
+from collections import Counter
 from typing import NotRequired, TypedDict
 
 from starlette.requests import Request
@@ -8,14 +9,17 @@ from relay.api.credentials import Keys
 from relay.api.ledger import Ledger
 from relay.context import Relay
 from relay.domain.quota import Standing
+from relay.store.knocks import Knocks
 
 
 class State(TypedDict):
-    """Lives as long as the app; `standing` belongs to one request."""
+    """Lives as long as the app; `streams` counts each client's open ones, `standing` belongs to one request."""
 
     relay: Relay
     keys: Keys
     ledger: Ledger
+    knocks: Knocks
+    streams: Counter[str]
     standing: NotRequired[Standing]
 
 

@@ -4,13 +4,13 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from relay.domain.draft import AccountName, RequestId, field_errors
-from relay.domain.errors import FieldError, InvalidRequestError
+from relay.domain.draft import AccountName, RequestId
 from relay.domain.operations import Operation
+from relay.domain.query import parsed
 from relay.domain.registration import Registration, RegistrationState, packed
 from relay.domain.task import TaskName
 
@@ -78,14 +78,7 @@ class Listing(BaseModel):
     @classmethod
     def parse(cls, parameters: Iterable[tuple[str, str]]) -> Self:
         """Return the listing that a query's parameters ask for. Raises InvalidRequestError naming every wrong one."""
-        given: dict[str, Any] = {}
-        twice = [name for name, value in parameters if given.setdefault(name, value) is not value]
-        if twice:
-            raise InvalidRequestError(*(FieldError(f"/{name}", "it is given twice") for name in dict.fromkeys(twice)))
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            raise InvalidRequestError(*field_errors(error)) from error
+        return parsed(cls, parameters)
 
     def names(self, name: TaskName) -> bool:
         """Whether registrations for this task are asked for."""

@@ -12,6 +12,7 @@ from relay.domain.budget import Limit
 
 REQUESTS = "requests"
 PENDING = "pending"
+STREAMS = "streams"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from relay import log
 from relay.context import Relay
 from relay.domain.caller import Caller
 from relay.domain.errors import StoreUnavailableError
+from relay.domain.event import EventName
 from relay.domain.registration import Registration, RegistrationState, after_cancel
 from relay.domain.task import Task, TaskState, after_leave
 from relay.services.show import seen
@@ -34,7 +35,7 @@ async def cancel(relay: Relay, caller: Caller, registration_id: str, *, now: flo
 
 def _cancelling(cancelled: Registration, task: Task | None, now: float) -> Write:
     write = Write()
-    write.registration(cancelled, now=now)
+    write.registration(cancelled, now=now, events=(EventName.CANCELLED,))
     if task is not None and task.state is TaskState.PENDING:
         # Its deadline may now be too early, for which it is only looked at once more.
         left = after_leave(task, frozenset({cancelled.id}), deadline_at=task.deadline_at)

@@ -5,6 +5,7 @@ from relay.context import Relay
 from relay.domain import message
 from relay.domain import registration as registrations
 from relay.domain import task as tasks
+from relay.domain.event import EventName
 from relay.domain.registration import DeathReason, Registration, RegistrationState, after_task
 from relay.domain.task import TaskName, TaskState
 from relay.services.poll import deciding
@@ -44,7 +45,7 @@ async def condemn_delivery(relay: Relay, fence: Fence, registration_id: str, *, 
         write = Write(fence)
         if await relay.store.body(registration_id) is None:  # so that it can be redelivered
             write.blob(keys.body(registration_id), await _body(relay, registration), kept=True)
-        write.registration(registrations.after_condemnation(registration), now=now)
+        write.registration(registrations.after_condemnation(registration), now=now, events=(EventName.DEAD,))
         if await relay.store.commit(write) is None:
             metrics.DELIVERIES_DEAD.labels(DeathReason.KILLS_WORKER).inc()
             _tell(LaneKind.DELIVERY, account=registration.task_name.account, registration=registration_id)

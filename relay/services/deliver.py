@@ -8,6 +8,7 @@ from relay.context import Relay
 from relay.crash import Point
 from relay.domain import message, signature
 from relay.domain.delivery import Outcome, Reply
+from relay.domain.event import events_of
 from relay.domain.registration import DeathReason, Registration, RegistrationState, after_attempt, after_task
 from relay.store import keys
 from relay.store.write import Fence, Write
@@ -86,7 +87,7 @@ async def _attempt(
         dice=random(),  # noqa: S311 - it spreads retries, it guards nothing
     )
     write = Write(fence)
-    write.registration(decided, now=now)
+    write.registration(decided, now=now, events=events_of(decided))
     conflict = await relay.store.commit(write)
     crash.reached(Point.DELIVERY_COMMITTED, registration.id, registration.task_name.request_id)
     if conflict is None:

@@ -4,6 +4,7 @@ from relay import crash, log
 from relay.context import Relay
 from relay.crash import Point
 from relay.domain import message
+from relay.domain.event import EventName
 from relay.domain.operations import TaskOutcome
 from relay.domain.outage import Outages
 from relay.domain.registration import Registration, RegistrationState, after_deadline
@@ -55,7 +56,7 @@ def _expiring(fence: Fence, task: Task, late: list[Registration], status: bytes 
     for registration in late:
         expired = after_deadline(registration, now=now)
         write.blob(keys.body(registration.id), message.body(expired, status), kept=True)
-        write.registration(expired, now=now)
+        write.registration(expired, now=now, events=(EventName.FINAL,))
     if not task.waiters and status is not None:
         write.blob(keys.status(task.name), status, kept=False)
     return write

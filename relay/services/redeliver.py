@@ -4,6 +4,7 @@ from relay import log
 from relay.context import Relay
 from relay.domain.caller import Caller
 from relay.domain.errors import NotFoundError, StoreUnavailableError
+from relay.domain.event import EventName
 from relay.domain.registration import Registration, after_redelivery
 from relay.services.show import seen
 from relay.store import keys
@@ -28,7 +29,7 @@ async def redeliver(relay: Relay, caller: Caller, registration_id: str, *, now: 
             raise NotFoundError("there is no such registration")  # it comes to its end this very moment
         write = Write()
         write.blob(keys.body(registration_id), body, kept=True)
-        write.registration(due, now=now)
+        write.registration(due, now=now, events=(EventName.REDELIVERED,))
         if await relay.store.commit(write) is None:
             logger.info("redelivered", registration=registration_id, client=due.client)
             return due

@@ -9,6 +9,7 @@ from relay.domain import message
 from relay.domain.destination import Verdict, parse
 from relay.domain.draft import Draft
 from relay.domain.errors import DestinationRefusedError, FieldError, InvalidRequestError, StoreUnavailableError
+from relay.domain.event import EventName
 from relay.domain.registration import Registration, after_task, registration_id
 from relay.domain.task import Task, TaskName, after_join
 from relay.store import keys
@@ -83,14 +84,14 @@ async def _called_back(relay: Relay, drafted: Registration, task: Task, now: flo
     due = after_task(drafted, task)
     write = Write()
     write.blob(keys.body(due.id), message.body(due, await relay.store.task_status(task.name)), kept=True)
-    write.registration(due, now=now)
+    write.registration(due, now=now, events=(EventName.REGISTERED, EventName.FINAL))
     return due, write
 
 
 def _joining(registration: Registration, task: Task | None, now: float) -> Write:
     """Save the registration with the waiters of its task, which is made if there is none."""
     write = Write()
-    write.registration(registration, now=now)
+    write.registration(registration, now=now, events=(EventName.REGISTERED,))
     if task is None:
         waited_for = Task(
             name=registration.task_name,

@@ -19,6 +19,7 @@ WORKERS = "relay:workers"  # zset: worker -> until when it is alive (store ms)
 ACCOUNTS = "relay:accounts"  # hash: account -> its settings as JSON, the key encrypted
 INDEXED = "relay:indexed"  # set: the clients that have an index
 PAUSED = "relay:paused"  # hash: account -> why it is paused, as JSON
+TOLD = "relay:told"  # channel: nobody speaks there
 STIR = "relay:stir"  # channel: a held lane that has something new
 WANT = "relay:want"  # channel: a lane that wants a holder
 QUEUE = "relay:arq"  # arq's own queue: the lanes that want a worker
@@ -129,6 +130,11 @@ def suspects(name: LaneName) -> str:
 
 def parked(account: str) -> str:
     return f"{_tag(account)}:parked:{account}"
+
+
+def events(client: str) -> str:
+    """Return the client's stream of events, and the channel on which each is announced."""
+    return f"relay:events:{client}"
 
 
 def lane(name: LaneName) -> str:

@@ -1,11 +1,12 @@
 """Store: the records, and the one way to write them."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, Redis
 
 from relay import metrics
 from relay.domain.errors import FencedError
@@ -71,6 +72,10 @@ class Store:
     async def ask(self, *command: Any) -> Any:
         """Send one plain reading command."""
         return await refusing(self.link.ask(*command))
+
+    def subscription(self) -> AbstractAsyncContextManager[Any]:
+        """Return a connection of its own on which to hear what is published."""
+        return Redis(connection_pool=self._pool).pubsub()
 
     async def registration(self, id_: str) -> Registration | None:
         """Return the registration with this id, if there is one."""

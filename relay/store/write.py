@@ -6,6 +6,7 @@ from typing import Any
 
 from relay import metrics
 from relay.domain.errors import FencedError
+from relay.domain.event import EventName, told
 from relay.domain.listing import made_ms
 from relay.domain.registration import Registration, RegistrationState, packed
 from relay.domain.task import Task, TaskState
@@ -14,6 +15,7 @@ from relay.store.keys import LaneKind, LaneName
 from relay.store.link import Word
 
 RETENTION_MS = 30 * 86_400_000
+EVENTS_KEPT = 10_000  # for each client
 _STATES = tuple(RegistrationState)
 CLAIM_S = 20.0  # one attempt's 15 s, and room to commit it
 
@@ -80,11 +82,14 @@ class Write:
                 self.due(account, waiter, delay_s=0.0)
             for registration in waiting:
                 self._stand(registration)
+                self._tell(registration, EventName.FINAL, registration.final_at or 0.0)
 
-    def registration(self, registration: Registration, *, now: float, claimed: bool = False) -> None:
+    def registration(
+        self, registration: Registration, *, now: float, claimed: bool = False, events: Iterable[EventName] = ()
+    ) -> None:
         """Save a registration; a delivering one stands in its account's due deliveries, a settled one nowhere.
 
-        `claimed` keeps a due one for the worker that is about to try it.
+        `claimed` keeps a due one for the worker that is about to try it. `events` are told to its client.
         """
         key = keys.registration(registration.id)
         self.saved.append((key, registration))
@@ -100,6 +105,8 @@ class Write:
         elif registration.settled:
             self.leave(account, registration.id)
             self.expire(keys.body(registration.id))
+        for name in events:
+            self._tell(registration, name, now)
 
     def due(self, account: str, registration_id: str, *, delay_s: float) -> None:
         """Make a delivery due `delay_s` from the store's now."""
@@ -135,6 +142,11 @@ class Write:
         client = registration.client
         bucket = keys.buckets(client) + keys.bucket(registration.task_name.request_id)
         self._add("asked", (bucket, keys.INDEXED), packed(registration.id), client)
+
+    def _tell(self, registration: Registration, name: EventName, now: float) -> None:
+        data = told(name, registration, at=now)
+        stream = (keys.events(registration.client),)
+        self._add("tell", stream, name, registration.id, data, EVENTS_KEPT, RETENTION_MS)
 
     def _own(self, lane: LaneName) -> bool:
         return self.fence is not None and self.fence.lane == lane

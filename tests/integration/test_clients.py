@@ -32,6 +32,7 @@ RULES: dict[tuple[str, str], Scope | str] = {
     ("GET", "/v1/registrations/{id}"): Scope.READ,
     ("DELETE", "/v1/registrations/{id}"): Scope.REGISTER,
     ("POST", "/v1/registrations/{id}/redeliver"): Scope.REGISTER,
+    ("GET", "/v1/events"): Scope.READ,
     ("GET", "/v1/clients"): Scope.ADMIN,
     ("GET", "/v1/accounts"): Scope.ADMIN,
     ("GET", "/v1/accounts/{name}"): Scope.ADMIN,
@@ -65,8 +66,10 @@ class Served:
             yield http
 
     async def ask(self, method: str, path: str, key: str) -> httpx.Response:
-        async with self.with_key(key) as http:
-            return await http.request(method, path)
+        async with self.with_key(key) as http, http.stream(method, path) as answer:
+            if not answer.headers["content-type"].startswith("text/event-stream"):  # which has no end
+                await answer.aread()
+            return answer
 
 
 @asynccontextmanager

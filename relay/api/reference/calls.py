@@ -20,12 +20,14 @@ from relay.domain.errors import (
     MalformedBodyError,
     NotFoundError,
     QuotaExceededError,
+    RedeliveriesSpentError,
     RelayError,
     StoreUnavailableError,
     UnauthorizedError,
 )
 from relay.domain.listing import Listing
 from relay.domain.operations import DETAILS
+from relay.domain.waiting import WaitQuery
 
 Model = type[BaseModel]
 TEXT, STREAM, JSON = "text/plain", "text/event-stream", "application/json"
@@ -130,8 +132,9 @@ CALLS = (
         body=BatchDraft, problems=_BODY,
     ),
     Call(
-        "GET", "/v1/registrations/{id}", Topic.REGISTRATIONS, "See a registration",
-        Scope.READ, {200: Answer("as it stands", shapes.RegistrationShape)}, problems=(NotFoundError,),
+        "GET", "/v1/registrations/{id}", Topic.REGISTRATIONS, "See a registration, now or once its task is final",
+        Scope.READ, {200: Answer("as it stands", shapes.RegistrationShape)},
+        query=WaitQuery, problems=(InvalidRequestError, NotFoundError),
     ),
     Call(
         "DELETE", "/v1/registrations/{id}", Topic.REGISTRATIONS, "Cancel: no callback follows",
@@ -140,7 +143,12 @@ CALLS = (
     Call(
         "POST", "/v1/registrations/{id}/redeliver", Topic.REGISTRATIONS, "Have a delivered or dead one delivered again",
         Scope.REGISTER, {202: Answer("it is due again", shapes.RegistrationShape)},
-        problems=(NotFoundError, IllegalMoveError),
+        problems=(NotFoundError, IllegalMoveError, RedeliveriesSpentError),
+    ),
+    Call(
+        "GET", "/v1/events", Topic.REGISTRATIONS, "Hear what happens to registrations; Last-Event-ID resumes",
+        Scope.READ, {200: Answer("server-sent events, without end", shapes.EventShape, STREAM)},
+        problems=(InvalidRequestError,),
     ),
     Call(
         "GET", "/v1/clients", Topic.OPERATOR, "List clients and when their keys were last used",

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from relay.domain.delivery import Outcome
+from relay.domain.event import EventName
 from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.registration import DeathReason, RegistrationState
 from relay.services.survey import Origin
@@ -39,6 +40,14 @@ class AttemptShape(Shape):
     status_code: int | None
     duration_s: Annotated[float, Field(ge=0)]
     excerpt: Annotated[str, Field(description="the first KiB of the receiver's answer")]
+
+
+class EventShape(Shape):
+    """One server-sent event; `data` is JSON, the registration in short."""
+
+    event: EventName
+    data: str
+    id: Annotated[str, Field(description="what Last-Event-ID resumes after; a gap has none")] = ""
 
 
 class RegistrationShape(Shape):
