@@ -22,9 +22,9 @@ from relay.api.bodies import json_body
 from relay.api.state import AppRequest
 from relay.domain.account import DEFAULT_ACCOUNT, Account, AccountEntry
 from relay.domain.budget import Limit
-from relay.domain.caller import Scope
+from relay.domain.caller import MAX_CLIENT_NAME, Scope
 from relay.domain.draft import AccountName, field_errors
-from relay.domain.errors import FieldError, InvalidRequestError, NotFoundError
+from relay.domain.errors import FieldError, InSettingsError, InvalidRequestError, NotFoundError
 from relay.domain.gate import Pause
 from relay.domain.instant import rfc3339
 from relay.services.survey import Standing, stand, survey
@@ -33,7 +33,7 @@ from relay.settings import read_base_url, read_limit
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _Url = Annotated[str, Field(max_length=2_048)]
 _Calls = Annotated[int, Field(ge=1, le=2**53)]
-_ClientName = Annotated[str, Field(min_length=1, max_length=200)]
+_ClientName = Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_NAME)]
 _KEY_SCHEMA = {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$", "maxLength": 512}
 _URL_SCHEMA = {
     "type": ["string", "null"],
@@ -66,7 +66,7 @@ class AccountDraft(BaseModel):
     limit: Annotated[Limit | None, BeforeValidator(read_limit), WithJsonSchema(_LIMIT_SCHEMA)] = None
     share: Annotated[float | None, Field(gt=0, le=1)] = None
     daily_limit: Annotated[_Calls | None, BeforeValidator(_whole)] = None
-    clients: Annotated[list[_ClientName] | None, Field(max_length=1_000)] = None
+    clients: Annotated[list[_ClientName] | None, Field(max_length=500)] = None
 
     def entry(self, name: str, *, now: float) -> AccountEntry:
         """Return what to keep of it."""
@@ -93,7 +93,10 @@ async def list_all(request: AppRequest) -> Response:
 
 
 async def write(request: AppRequest) -> Response:
-    """PUT /v1/accounts/{name}: 201 when made, 200 when changed; it holds from the next slot of each worker."""
+    """PUT /v1/accounts/{name}: 201 when made, 200 when changed; it holds from the next slot of each worker.
+
+    The default account with the settings' key and nothing else is as in the settings again.
+    """
     caller_of(request, Scope.ADMIN)
     relay, name = request.state["relay"], _name(request)
     entry = _draft(await json_body(request)).entry(name, now=time.time())
@@ -103,7 +106,10 @@ async def write(request: AppRequest) -> Response:
     if account is None:
         raise InvalidRequestError(FieldError("/upstream_url", "there is no default account to take it from"))
     before = await relay.account(name)
-    made = await relay.accounts.put(entry)
+    if entry.says_nothing_beyond(default):
+        made = not await relay.accounts.delete(name) and before is None
+    else:
+        made = await relay.accounts.put(entry)
     relay.forget_accounts()
     if before is not None and not account.asks_as(before):
         await relay.pauses.forget(name)
@@ -117,9 +123,11 @@ async def read(request: AppRequest) -> Response:
 
 
 async def remove(request: AppRequest) -> Response:
-    """DELETE /v1/accounts/{name}: 204. Its pending tasks wait until it is added again, or expire."""
+    """DELETE /v1/accounts/{name}: 204, or 409 when it is in the settings. Its pending tasks wait or expire."""
     caller_of(request, Scope.ADMIN)
     relay, name = request.state["relay"], _name(request)
+    if name == DEFAULT_ACCOUNT and relay.default_account() is not None:
+        raise InSettingsError("it is in the settings: to go back to them, PUT it with their key and nothing else")
     if not await relay.accounts.delete(name):
         raise NotFoundError("no such account was added")
     relay.forget_accounts()

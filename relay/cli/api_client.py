@@ -31,7 +31,10 @@ class ProblemError(click.ClickException):
         for error in self.document.get("errors", ()):
             click.echo(f"  {error.get('pointer') or 'body'}: {error.get('detail')}", err=True)
         if self.document.get("status") == 401:
-            click.echo("  Give a key of RELAY_API_KEYS with --key, or the RELAY_DATA_DIR of `relay run`.", err=True)
+            click.echo(
+                "  Give a key of RELAY_API_KEYS (or RELAY_ADMIN_KEY) with --key, or the RELAY_DATA_DIR of `relay run`.",
+                err=True,
+            )
 
 
 @contextmanager
@@ -54,6 +57,8 @@ def call(http: httpx.Client, method: str, path: str, body: Any = None, *, has: s
     Raises ProblemError when the relay refuses, UnreachableError when there is none or it answers 5xx.
     """
     response = _response(http, method, path, body)
+    if response.status_code == 204:
+        return 204, None
     document = _object(response)
     if document is None or ("code" if response.is_error else has) not in document:
         raise UnreachableError(f"what answers at {http.base_url} is no relay: HTTP {response.status_code}")

@@ -18,6 +18,7 @@ _COMMANDS = {
     "demo": "relay.cli.demo.command",
     "doctor": "relay.cli.doctor.command",
     "simulate": "relay.cli.simulate",
+    "account": "relay.cli.account",
     "completion": "relay.cli.completion",
 }
 

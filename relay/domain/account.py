@@ -86,6 +86,11 @@ class AccountEntry:
     clients: frozenset[str] | None = None
     limit_said_at: float = 0.0
 
+    def says_nothing_beyond(self, default: Account | None) -> bool:
+        """Whether it is the default account as it is anyway."""
+        said = (self.upstream_url, self.limit, self.share, self.daily_limit, self.clients)
+        return default is not None and self.name == default.name and self.api_key == default.api_key and not any(said)
+
     def completed(self, default: Account | None) -> Account | None:
         """Return the whole account, or None when nothing says where its upstream is."""
         upstream_url = self.upstream_url or (default.upstream_url if default else None)

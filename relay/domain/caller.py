@@ -20,6 +20,7 @@ class Scope(StrEnum):
 
 UNLESS_SAID = frozenset({Scope.REGISTER, Scope.READ})
 ADMIN_CLIENT = "admin"
+MAX_CLIENT_NAME = 64
 
 _CLIENT_KEY = re.compile(r"(?P<client>[^\[\]:,]+?)\s*(?:\[(?P<scopes>[^\[\]:,]*)\]\s*)?:(?P<key>.+)", re.DOTALL)
 _HASHED_KEY = re.compile(r"sha256=[0-9a-fA-F]{64}")
@@ -60,6 +61,8 @@ class ClientKey(NamedTuple):
         match = _CLIENT_KEY.fullmatch(text)
         if match is None:
             raise ValueError("write it as name:key or name[scope+scope]:key, several with commas between")
+        if len(match["client"]) > MAX_CLIENT_NAME:
+            raise ValueError(f"a client's name has at most {MAX_CLIENT_NAME} characters")
         scopes = UNLESS_SAID if match["scopes"] is None else frozenset(map(_scope, match["scopes"].split("+")))
         return cls(match["client"], checked_key(match["key"]), scopes)
 

@@ -120,6 +120,13 @@ class FencedError(RelayError):
     status = 503
 
 
+class InSettingsError(RelayError):
+    """It is in the settings, and cannot be removed by a call."""
+
+    code = "in_settings"
+    status = 409
+
+
 class IllegalMoveError(RelayError):
     """The record's state does not admit this move."""
 

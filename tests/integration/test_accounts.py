@@ -107,7 +107,7 @@ async def test_what_is_absent_is_as_in_the_default_account_whatever_that_is(admi
     before = await put(admin, "second", share=0.5)
     await put(admin, "default", upstream_url="https://elsewhere.example.com", limit="30/5", daily_limit=500)
     after = await shown(admin, "second")
-    await admin.delete("/v1/accounts/default")
+    await put(admin, "default", upstream_api_key=UPSTREAM_KEY)
     at_last = await shown(admin, "second")
 
     assert (before["limit"], before["daily_limit"], before["limit_in_use"]) == ("50/1", None, "25/1")
@@ -117,14 +117,17 @@ async def test_what_is_absent_is_as_in_the_default_account_whatever_that_is(admi
     assert at_last == before
 
 
-async def test_the_default_account_may_be_added_over_the_settings(admin: httpx.AsyncClient, relay: Relay) -> None:
-    assert (await admin.delete("/v1/accounts/default")).status_code == 404
+async def test_the_default_account_may_be_put_over_the_settings_and_back(
+    admin: httpx.AsyncClient, relay: Relay
+) -> None:
     added = await put(admin, "default", limit="5/1")
     account = await relay.account("default")
     assert account is not None
     assert (added["origin"], added["limit"], account.api_key) == ("added", "5/1", KEY)
-    assert (await admin.delete("/v1/accounts/default")).status_code == 204
-    assert (await shown(admin, "default"))["origin"] == "settings"
+    removed = await admin.delete("/v1/accounts/default")
+    assert (removed.status_code, removed.json()["code"]) == (409, "in_settings")
+    assert (await put(admin, "default", upstream_api_key=UPSTREAM_KEY))["origin"] == "settings"
+    assert await shown(admin, "default") == added | {"origin": "settings", "limit": "50/1", "limit_in_use": "50/1"}
 
 
 async def test_an_account_whose_key_can_no_longer_be_read_is_shown_as_such(

@@ -192,6 +192,15 @@ async def test_a_greater_limit_holds_from_the_next_slot_on(holder: Holder) -> No
     assert granted(await holder.turn(100, Rate(Limit(8, 0.2), None, timeout_s=1.0))) == 3
 
 
+async def test_when_the_window_becomes_longer_so_does_every_hold(holder: Holder) -> None:
+    first = await holder.turn(LIMIT.calls)
+    longer = Rate(Limit(LIMIT.calls, 60.0), None, timeout_s=RATE.timeout_s)
+    assert granted(await holder.turn(100, longer, ended=named(first, hold_ms=59_000))) == 0
+    await asyncio.to_thread(time.sleep, 0.25)  # longer than the old window
+    assert granted(await holder.turn(100, longer)) == 0
+    assert (await holder.turn(0, longer)).in_use == LIMIT.calls
+
+
 async def test_a_daily_limit_is_spread_over_what_is_left_of_the_day(holder: Holder, store: Store) -> None:
     day_s, hour_s = 86_400, 3_600
     now = int((await store.ask("TIME"))[0])

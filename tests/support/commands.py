@@ -34,10 +34,12 @@ def environment(**settings: object) -> dict[str, str]:
     return kept | {f"RELAY_{name.upper()}": str(value) for name, value in settings.items()}
 
 
-def ended(*arguments: object, **settings: object) -> Ended:
-    """Run `relay <arguments>` to its end."""
+def ended(*arguments: object, stdin: object = "", **settings: object) -> Ended:
+    """Run `relay <arguments>` to its end, with `stdin` for it to read."""
     words = [*COMMAND, *map(str, arguments)]
-    done = subprocess.run(words, env=environment(**settings), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, env=environment(**settings), input=str(stdin), capture_output=True, text=True, check=False
+    )
     return Ended(done.returncode, done.stdout, done.stderr)
 
 

@@ -23,7 +23,7 @@ def test_a_key_names_its_client_and_may_name_its_scopes(text: str, client: str, 
 
 @pytest.mark.parametrize(
     "text", ["", "secret", ":secret", "shop:", "[read]:secret", "shop[read:secret", "shop]:secret", "shop[]:secret",
-             "shop[write]:secret", "shop[read,register]:secret", "shop:sha256=12"]
+             "shop[write]:secret", "shop[read,register]:secret", "shop:sha256=12", f"{'x' * 65}:secret"]
 )  # fmt: skip
 def test_what_is_no_key_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match=r".+") as caught:

@@ -7,7 +7,7 @@ import pytest
 
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.budget import Limit
-from relay.domain.gate import Gate, GatePolicy, GateState, after_answer, after_send
+from relay.domain.gate import Gate, GatePolicy, GateState, after_answer, after_mending, after_news, after_send
 from tests.support.builders import NOW
 
 POLICY = GatePolicy()
@@ -132,3 +132,51 @@ def test_a_usable_answer_opens_whatever_was_closed_and_forgets_the_rest(kind: An
 
 def test_the_last_usable_answer_is_remembered_through_refusals() -> None:
     assert gate_after(AnswerKind.FINAL, *[AnswerKind.REJECTED] * 5).answered_at == NOW
+
+
+def refused(*tasks: str, kind: AnswerKind = AnswerKind.REJECTED) -> Gate:
+    """Return the gate after a refusal of each of these tasks."""
+    gate = Gate()
+    for task in tasks:
+        gate = after_answer(gate, Answer(kind), POLICY, LIMIT, now=NOW, task=task)
+    return gate
+
+
+def test_news_are_asked_about_at_once_while_few_ids_were_refused() -> None:
+    few, many = refused(*"aaaaa"), refused(*"abcde")
+    assert [gate.state for gate in (few, many)] == [GateState.PAUSED] * 2
+    assert after_news(few, POLICY, now=NOW).opens_at(NOW) == NOW
+    assert after_news(many, POLICY, now=NOW) == many
+
+
+def test_news_change_nothing_where_the_key_is_refused_or_nothing_is_paused() -> None:
+    for gate in (refused(*"aaaaa", kind=AnswerKind.UNAUTHORIZED), gate_after(*[AnswerKind.ERROR] * 5), Gate()):
+        assert after_news(gate, POLICY, now=NOW) == gate
+
+
+def test_a_mended_account_is_probed_at_once_and_a_waiting_one_waits_on() -> None:
+    waiting = gate_after(*[AnswerKind.ERROR] * 5)
+    assert after_mending(refused(*"abcde"), now=NOW).opens_at(NOW) == NOW
+    assert after_mending(waiting, now=NOW) == waiting
+
+
+@pytest.mark.parametrize("kind", [AnswerKind.UNAUTHORIZED, AnswerKind.REJECTED])
+def test_the_next_holder_goes_on_with_the_pause(kind: AnswerKind) -> None:
+    paused = refused(*"abcde", kind=kind)
+    assert paused.pause is not None
+    heir = paused.pause.gate(POLICY)
+    assert (heir.state, heir.until, heir.pause) == (paused.state, paused.until, paused.pause)
+    probed = after_answer(heir, Answer(kind), POLICY, LIMIT, now=NOW + POLICY.probe_s, task="f")
+    assert probed.pause is not None
+    assert (probed.pause.since, probed.pause.probe_at) == (NOW, NOW + 2 * POLICY.probe_s)
+    assert after_news(probed, POLICY, now=NOW) == probed
+
+
+def test_only_a_paused_account_has_a_pause_to_tell_of() -> None:
+    assert Gate().pause is None
+    assert gate_after(*[AnswerKind.ERROR] * 5).pause is None
+
+
+def test_the_clock_of_deadlines_stands_when_many_ids_are_refused_and_goes_on_when_few_are() -> None:
+    assert refused(*"abcde").failing_since == NOW
+    assert refused(*"aaaaa").failing_since is None

@@ -16,6 +16,7 @@ from relay.domain.errors import (
     DestinationRefusedError,
     ForbiddenError,
     IllegalMoveError,
+    InSettingsError,
     InvalidRequestError,
     MalformedBodyError,
     NotFoundError,
@@ -171,7 +172,7 @@ CALLS = (
     ),
     Call(
         "DELETE", "/v1/accounts/{name}", Topic.OPERATOR, "Remove an account; its pending tasks wait, or expire",
-        Scope.ADMIN, {204: Answer("it is removed")}, problems=(NotFoundError,),
+        Scope.ADMIN, {204: Answer("it is removed")}, problems=(NotFoundError, InSettingsError),
     ),
     *(_status_call(details.status_path, operation) for operation, details in DETAILS.items()),
     Call("GET", "/healthz", Topic.HEALTH, "Does the process answer?", None, {200: Answer("yes", shapes.LivenessShape)}),
