@@ -31,6 +31,7 @@ CONFIG: Final = MappingProxyType(
         "daemonize": "no",
     }
 )
+SOCKET_NAME = "valkey.sock"
 START_DEADLINE_S: Final = 30.0
 STOP_DEADLINE_S: Final = 10.0
 LOCK_DEADLINE_S: Final = 2.0  # a server whose parent was killed needs a moment to sync and leave
@@ -145,7 +146,7 @@ class EmbeddedValkey:
 
     def _socket(self) -> Path:
         """Return where the socket goes: the data directory, or a private one where that path would be too long."""
-        inside = self.data_dir / "valkey.sock"
+        inside = self.data_dir / SOCKET_NAME
         if len(os.fsencode(inside)) <= SOCKET_PATH_LIMIT_BYTES:
             return inside
         return Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="relay-"))) / inside.name

@@ -22,6 +22,7 @@ PAUSED = "relay:paused"  # hash: account -> why it is paused, as JSON
 TOLD = "relay:told"  # channel: nobody speaks there
 STIR = "relay:stir"  # channel: a held lane that has something new
 WANT = "relay:want"  # channel: a lane that wants a holder
+DOCTOR = "relay:doctor"  # what `relay doctor` has written, for a second
 QUEUE = "relay:arq"  # arq's own queue: the lanes that want a worker
 
 _ID_SHARD = slice(4, 6)

@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.fernet import Fernet
 
 from relay.domain.signature import Secret
+from relay.store import keys
+from relay.store.keys import LaneKind, LaneName
+from relay.store.lanes import LaneStore
+from relay.store.store import Store
 from tests.support.commands import Ended, Running, ended, running
 from tests.support.valkey import Valkey, valkey_in
 
@@ -32,6 +37,10 @@ def checks(done: Ended) -> dict[str, Any]:
     return {check["name"]: check for check in done.json["checks"]}
 
 
+def report(upstream: Running) -> Any:
+    return httpx.get(f"{upstream.url}/sandbox/report", trust_env=False).json()
+
+
 def verdicts(done: Ended, *names: str) -> list[str]:
     found = checks(done)
     return [found[name]["verdict"] for name in names]
@@ -46,7 +55,7 @@ async def test_a_whole_deployment_is_found_healthy_and_no_secret_is_shown(
     lines = done.out.splitlines()
     assert lines.pop() == "nothing is wrong"
     assert all(line.startswith("ok ") for line in lines)
-    for name in ("store version", "store durability", "clock", "upstream"):
+    for name in ("store version", "store durability", "store write", "clock", "upstream", "callback"):
         assert any(line.split(None, 1)[1].startswith(name) for line in lines)
     for secret in (*SECRETS.values(), "the-client-key", "right ", valkey.url):
         assert secret not in done.out
@@ -81,7 +90,63 @@ def test_no_store_no_upstream_and_no_secrets_are_each_said(tmp_path: Path) -> No
     done = doctor(tmp_path, "--json", **unreachable)
     assert done.code == 1
     names = ("store", "upstream", "RELAY_SIGNING_SECRET", "RELAY_ENCRYPTION_KEYS")
-    assert verdicts(done, *names) == ["wrong"] * 4
+    assert verdicts(done, *names) == ["wrong", "warning", "wrong", "wrong"]
+    assert "not asked" in checks(done)["upstream"]["detail"]
+
+
+def test_an_upstream_that_is_not_there_is_wrong(tmp_path: Path) -> None:
+    done = doctor(tmp_path, "--json", upstream_url="http://127.0.0.1:1", upstream_api_key="key")
+    assert (done.code, verdicts(done, "upstream")) == (1, ["wrong"])
+
+
+async def test_the_one_call_is_made_in_a_slot_that_stays_held_for_a_window(valkey: Valkey, tmp_path: Path) -> None:
+    with running("sandbox", "--port", 0, "--limit", "1/2") as upstream:
+        settings = {"upstream_url": upstream.url, "upstream_api_key": "key", "upstream_limit": "1/2"}
+        done = [doctor(tmp_path, "--json", redis_url=valkey.url, **settings, **SECRETS) for _ in range(2)]
+        seen = report(upstream)["accounts"]["key"]
+    assert [verdicts(one, "upstream") for one in done] == [["ok"], ["ok"]]
+    assert (seen["arrivals"], seen["worst_window"], seen["refused"]) == (2, 1, {})
+
+
+async def test_a_lane_that_a_worker_holds_is_left_to_it(valkey: Valkey, store: Store, tmp_path: Path) -> None:
+    lane = LaneName(LaneKind.POLL, "default")
+    assert await LaneStore(store, "worker").acquire(lane) is not None
+    await store.ask("ZADD", keys.LANES, "XX", 1 << 50, str(lane))  # for longer than the doctor takes
+    with running("sandbox", "--port", 0) as upstream:
+        settings = {"upstream_url": upstream.url, "upstream_api_key": "key"}
+        done = doctor(tmp_path, "--json", redis_url=valkey.url, **settings, **SECRETS)
+        arrivals = report(upstream)["arrivals"]
+    await store.ask("FLUSHALL")
+    assert (done.code, verdicts(done, "upstream")) == (0, ["ok"])
+    assert "not asked: a worker polls the account" in checks(done)["upstream"]["detail"]
+    assert arrivals == 0
+
+
+async def test_a_store_that_takes_no_writes_is_wrong_although_it_answers(valkey: Valkey, tmp_path: Path) -> None:
+    await valkey.ask("REPLICAOF", "127.0.0.1", "1")
+    done = doctor(tmp_path, "--json", redis_url=valkey.url, **SECRETS)
+    await valkey.ask("REPLICAOF", "NO", "ONE")
+    assert (done.code, verdicts(done, "store", "store write")) == (1, ["ok", "wrong"])
+
+
+async def test_the_server_that_a_run_embeds_is_found_where_it_runs(tmp_path: Path) -> None:
+    async with valkey_in(tmp_path):
+        done = doctor(tmp_path, "--json")
+    assert done.code == 0, done.out
+    assert verdicts(done, "store", "store durability", "store write") == ["ok"] * 3
+
+
+@pytest.mark.parametrize("secrets", [{}, {"signing_secret": f"{SECRETS['signing_secret']},whsec_{'b' * 43}="}])
+def test_a_callback_is_verified_with_each_secret_there_is(tmp_path: Path, secrets: dict[str, str]) -> None:
+    done = doctor(tmp_path, "--json", **secrets)
+    assert verdicts(done, "callback") == ["ok"]
+    assert ("RELAY_SIGNING_SECRET" if secrets else "made for this") in checks(done)["callback"]["detail"]
+
+
+def test_traces_are_spoken_of_when_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "traces" not in checks(doctor(tmp_path, "--json"))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    assert verdicts(doctor(tmp_path, "--json"), "traces") == ["ok"]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,12 @@ import orjson
 from cryptography.fernet import Fernet
 
 from relay import log
+from relay.cli.doctor.callback import check_callback
 from relay.cli.doctor.check import Check, Verdict
 from relay.cli.doctor.settings import check_settings, read_good_settings
-from relay.cli.doctor.store import check_store
-from relay.cli.doctor.upstream import check_upstream
+from relay.cli.doctor.store import examined
+from relay.cli.doctor.traces import check_traces
+from relay.cli.doctor.upstream import NO_STORE, check_upstream
 from relay.domain.signature import new_secret
 
 COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}
@@ -29,8 +31,9 @@ COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}
 def doctor(*, wants_secret: bool, wants_key: bool, as_json: bool) -> None:
     """Check every setting, the store and the upstream; say what is wrong and how to mend it.
 
-    Secrets are masked. Nothing is written. The upstream is asked once, for a RequestID that nobody has, beside the
-    relay's own budget. The exit code is 1 when anything is wrong; a warning is not.
+    Secrets are masked. The upstream is asked once, for a RequestID that nobody has, in a slot of the account's budget;
+    not when a worker holds that. A callback is signed, sent to a receiver on loopback, and verified there. What is
+    written to the store is forgotten by itself. The exit code is 1 when anything is wrong; a warning is not.
     """
     if wants_secret and wants_key:
         raise click.UsageError("--new-secret or --new-encryption-key: one at a time")
@@ -52,10 +55,12 @@ async def examine(environment: Mapping[str, str]) -> list[Check]:
     settings = reading.settings
     if settings is None:
         return list(reading.complaints)
-    checks = [*check_settings(settings, reading), *await check_store(settings)]
-    if not any(name.startswith("RELAY_UPSTREAM") for name in reading.left_out):
-        checks.append(await check_upstream(settings))
-    return checks
+    async with examined(settings) as (found, store):
+        checks = [*check_settings(settings, reading), *found]
+        known = settings.redis_url is None or store is not None
+        if not any(name.startswith("RELAY_UPSTREAM") for name in reading.left_out):
+            checks.append(await check_upstream(settings, store) if known else NO_STORE)
+        return [*checks, await check_callback(settings), *check_traces(environment)]
 
 
 def _show(checks: list[Check], *, healthy: bool, as_json: bool) -> None:

@@ -1,37 +1,56 @@
-"""What `relay doctor` checks of the store: that it answers, is new enough, loses nothing, and tells the same time."""
+"""What `relay doctor` checks of the store: that it answers, is new enough, writes and keeps, and tells the time."""
 
+import asyncio
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from relay.cli.doctor.check import Check, ok, warning, wrong
 from relay.cli.local import data_dir
 from relay.domain.errors import SettingError, StoreUnavailableError
-from relay.embedded import EmbeddedValkeyError, find_server
+from relay.embedded import SOCKET_NAME, EmbeddedValkeyError, find_server
 from relay.settings import Settings
+from relay.store import keys
 from relay.store.dialing import connection_pool
 from relay.store.opening import Server, server, weaknesses
 from relay.store.store import Store
 
 NEEDED_VERSION = (7, 2)
-CLOCK_WARNING_S = 1.0
+CLOCK_WARNING_S, WRITE_WARNING_S = 1.0, 0.25
 _DURABLE = "set `appendonly yes`, `appendfsync always`, `maxmemory-policy noeviction` in the server's configuration"
 
 
-async def check_store(settings: Settings) -> list[Check]:
-    """Return what is to say of the store that these settings name, or of the one that `relay run` would embed."""
-    if settings.redis_url is None:
-        return [_check_binary(), _check_data_dir(data_dir(settings))]
+@asynccontextmanager
+async def examined(settings: Settings) -> AsyncIterator[tuple[list[Check], Store | None]]:
+    """Give what is to say of the store that these settings name, or that `relay run` embeds, and it, if it is well."""
+    url = settings.redis_url.get_secret_value() if settings.redis_url else await _running_at(data_dir(settings))
+    if url is None:
+        yield [_check_binary(), _check_data_dir(data_dir(settings))], None
+        return
     try:
-        store = Store(
-            connection_pool(settings.redis_url.get_secret_value()), wait_replicas=settings.store_wait_replicas
-        )
+        store = Store(connection_pool(url), wait_replicas=settings.store_wait_replicas)
     except SettingError as error:
-        return [wrong("store", str(error), "write it as redis://[:password@]host:6379/0")]
+        yield [wrong("store", str(error), "write it as redis://[:password@]host:6379/0")], None
+        return
     try:
-        return await _check_server(store, allow_degraded=settings.allow_degraded)
+        checks = await _check_server(store, allow_degraded=settings.allow_degraded)
+        yield checks, store if len(checks) > 1 else None
     finally:
         await store.aclose()
+
+
+async def _running_at(directory: Path) -> str | None:
+    """Return the URL of the server that `relay run` embeds, if one listens in this directory."""
+    socket = directory / SOCKET_NAME
+    try:
+        _, writer = await asyncio.open_unix_connection(socket)
+    except OSError:
+        return None
+    writer.close()
+    return f"unix://{quote(str(socket))}"
 
 
 def _check_binary() -> Check:
@@ -54,12 +73,13 @@ def _check_data_dir(directory: Path) -> Check:
 async def _check_server(store: Store, *, allow_degraded: bool) -> list[Check]:
     try:
         found = await server(store)
-        passed = time.time() - found.now
+        ahead_s = time.time() - found.now
         return [
             ok("store", f"it answers: {found.shown}"),
             _check_version(found),
             _check_durability(await weaknesses(store), allow_degraded=allow_degraded),
-            _check_clock(passed),
+            await _check_write(store),
+            _check_clock(ahead_s),
         ]
     except StoreUnavailableError as error:
         mend = "start it, or mend RELAY_REDIS_URL: host, port, password, rediss:// for TLS, rights to INFO and CONFIG"
@@ -79,6 +99,20 @@ def _check_durability(found: tuple[str, ...], *, allow_degraded: bool) -> Check:
     if allow_degraded:
         return warning("store durability", f"{detail}; RELAY_ALLOW_DEGRADED lets that pass", _DURABLE)
     return wrong("store durability", detail, _DURABLE)
+
+
+async def _check_write(store: Store) -> Check:
+    """Write what is forgotten at once: a replica, a full disk or missing rights show now, not at a registration."""
+    started = time.monotonic()
+    try:
+        await store.ask("SET", keys.DOCTOR, 1, "PX", 1_000)
+    except StoreUnavailableError as error:
+        return wrong("store write", str(error), "name the primary, give the user rights to write, free memory and disk")
+    took_s = time.monotonic() - started
+    detail = f"on disk within {took_s * 1000:.1f} ms"
+    if took_s <= WRITE_WARNING_S:
+        return ok("store write", detail)
+    return warning("store write", detail, "give it a faster disk: each registration waits so long")
 
 
 def _check_clock(ahead_s: float) -> Check:

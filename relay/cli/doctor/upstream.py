@@ -2,13 +2,16 @@
 
 import ssl
 
-from relay.cli.doctor.check import Check, Verdict, ok
+from relay.cli.doctor.check import Check, Verdict, ok, warning
+from relay.cli.doctor.slot import NotAsked, in_slot
 from relay.clients.upstream import UpstreamClient
 from relay.domain.account import DEFAULT_ACCOUNT, Account
 from relay.domain.answer import Answer, AnswerKind
+from relay.domain.errors import StoreUnavailableError
 from relay.domain.operations import Operation
 from relay.domain.task import TaskName
 from relay.settings import Settings
+from relay.store.store import Store
 
 NOBODYS_REQUEST_ID = "00000000-0000-0000-0000-000000000000"
 _NAME = "upstream"
@@ -32,8 +35,22 @@ _FINDINGS = {
 }
 
 
-async def check_upstream(settings: Settings) -> Check:
-    """Ask the upstream once, outside the relay's budget, and say what its answer means for the settings."""
+NO_STORE = warning(
+    _NAME, "not asked: without the store it cannot be told who polls the account just now", "mend the store first"
+)
+_UNASKED = {
+    NotAsked.HELD: ok(_NAME, "not asked: a worker polls the account just now, and its metrics say what is answered"),
+    NotAsked.SPENT: warning(
+        _NAME, "not asked: the account's budget is spent", "ask again later; the day's limit may be used up"
+    ),
+}
+
+
+async def check_upstream(settings: Settings, store: Store | None) -> Check:
+    """Ask the upstream once, in a slot of the account's budget, and say what its answer means for the settings.
+
+    Without a store no worker can be at work: `relay run` has one, and the others need one.
+    """
     if settings.upstream_url is None or settings.upstream_api_key is None:
         return ok(_NAME, "RELAY_UPSTREAM_URL is unset: `relay run` starts the sandbox; `relay worker` needs it set")
     account = Account(
@@ -41,14 +58,23 @@ async def check_upstream(settings: Settings) -> Check:
         upstream_url=settings.upstream_url,
         api_key=settings.upstream_api_key.get_secret_value(),
         limit=settings.upstream_limit,
+        share=settings.upstream_share,
+        daily_limit=settings.upstream_daily_limit,
         status_path=settings.upstream_status_path,
     )
     client = UpstreamClient(ssl.create_default_context(), timeout_s=settings.upstream_timeout_s)
+    nobodys = TaskName(DEFAULT_ACCOUNT, Operation.LEAD_UPDATE, NOBODYS_REQUEST_ID)
     try:
-        answer = await client.ask(account, TaskName(DEFAULT_ACCOUNT, Operation.LEAD_UPDATE, NOBODYS_REQUEST_ID))
+        if store is None:
+            return judge(await client.ask(account, nobodys))
+        answer = await in_slot(
+            store, account, lambda: client.ask(account, nobodys), timeout_s=settings.upstream_timeout_s
+        )
+    except StoreUnavailableError as error:
+        return warning(_NAME, f"not asked, since the budget is in the store: {error}", "mend the store first")
     finally:
         await client.aclose()
-    return judge(answer)
+    return _UNASKED[answer] if isinstance(answer, NotAsked) else judge(answer)
 
 
 def judge(answer: Answer) -> Check:
