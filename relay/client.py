@@ -12,7 +12,7 @@ relay's contract writes them. A passing failure is asked again some times; then 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Any, Self
 
 import httpx
@@ -104,7 +104,7 @@ class RelayClient:
         """Have a dead or delivered one delivered again."""
         return self._held(self._caller.redeliver(registration_id))
 
-    def events(self, *, after: str | None = None) -> Iterator[Event]:
+    def events(self, *, after: str | None = None) -> Generator[Event]:
         """Yield what happens to this client's registrations, for ever; a stream that breaks is resumed there."""
         reader = EventReader(after)
         while True:
@@ -180,7 +180,7 @@ class AsyncRelayClient:
         """Have a dead or delivered one delivered again."""
         return await self._held(self._caller.redeliver(registration_id))
 
-    async def events(self, *, after: str | None = None) -> AsyncIterator[Event]:
+    async def events(self, *, after: str | None = None) -> AsyncGenerator[Event]:
         """Yield what happens to this client's registrations, for ever; a stream that breaks is resumed there."""
         reader = EventReader(after)
         while True:

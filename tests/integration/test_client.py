@@ -9,7 +9,9 @@ from relay.api.app import create_app
 from relay.api.serving import serving
 from relay.client import AsyncRelayClient, ProblemError, RelayClient
 from relay.context import Relay
+from tests.support.clock import wait_until
 from tests.support.receiver import Receiver
+from tests.support.relays import Upstream, working
 
 ALICE = "alice's key"
 
@@ -51,3 +53,66 @@ async def test_the_blocking_client_says_the_same(url: str, receiver: Receiver) -
     id_, state = await asyncio.to_thread(register)
     assert id_.startswith("reg_")
     assert state == "pending"
+
+
+async def test_waiting_ends_with_the_task_and_events_tell_the_way(
+    url: str, relay: Relay, upstream: Upstream, receiver: Receiver
+) -> None:
+    await upstream.behave(durations="fixed:0.3")
+    async with AsyncRelayClient(url, ALICE) as client, working(relay):
+        events = client.events(after="0")
+        made = await client.register("1", receiver.url())
+        ended = await client.wait(made["id"], timeout_s=30)
+        assert ended["state"] in {"delivering", "delivered"}
+        assert ended["task"]["status"]["Status"]
+        told = [await anext(events) for _ in range(4)]
+        await events.aclose()
+    assert [event.name for event in told] == ["registered", "final", "attempt", "delivered"]
+    assert {event.data["id"] for event in told} == {made["id"]}
+
+
+async def test_a_stream_goes_on_where_it_was_left(url: str, relay: Relay, receiver: Receiver) -> None:
+    async with AsyncRelayClient(url, ALICE) as client, working(relay):
+        first = await client.register("1", receiver.url())
+        events = client.events(after="0")
+        seen = await anext(events)
+        await events.aclose()
+        await client.wait(first["id"], timeout_s=30)
+        events = client.events(after=seen.id)
+        resumed = await anext(events)
+        await events.aclose()
+    assert (seen.name, resumed.name) == ("registered", "final")
+
+
+async def test_waiting_without_end_gives_the_registration_as_it_stands(url: str, receiver: Receiver) -> None:
+    async with AsyncRelayClient(url, ALICE) as client:
+        made = await client.register("1", receiver.url())
+        assert (await client.wait(made["id"], timeout_s=0.2))["state"] == "pending"
+
+
+async def test_cancelling_is_done_once_and_may_be_said_twice(url: str, receiver: Receiver) -> None:
+    async with AsyncRelayClient(url, ALICE) as client:
+        made = await client.register("1", receiver.url())
+        await client.cancel(made["id"])
+        await client.cancel(made["id"])
+        assert (await client.get(made["id"]))["state"] == "cancelled"
+        with pytest.raises(ProblemError, match="409"):
+            await client.redeliver(made["id"])
+
+
+async def test_the_blocking_client_streams_and_redelivers_too(url: str, relay: Relay, receiver: Receiver) -> None:
+    def walk() -> tuple[list[str], str]:
+        with RelayClient(url, ALICE) as client:
+            made = client.register("1", receiver.url())
+            names = []
+            for event in client.events(after="0"):
+                names.append(event.name)
+                if event.name == "delivered":
+                    break
+            return names, client.redeliver(made["id"])["state"]
+
+    async with working(relay):
+        names, state = await asyncio.to_thread(walk)
+        await wait_until(lambda: len(receiver.requests) == 2)
+    assert names == ["registered", "final", "attempt", "delivered"]
+    assert state == "delivering"

@@ -39,7 +39,7 @@ async def heard(url: str, count: int, *, after: str | None = None, key: str = "a
         events = client.events(after=after)
         while len(found) < count:
             found.append(await anext(events))
-        await events.aclose()  # type: ignore[attr-defined] # it is a generator
+        await events.aclose()
     return found
 
 
