@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from relay.api import accounts, clients, events, health, listing, registering, registrations, status
+from relay.api import accounts, clients, events, health, listing, registering, registrations, status, timeline
 from relay.api.auth import RateLimitFields
 from relay.api.correlation import Correlation
 from relay.api.credentials import Keys
@@ -30,6 +30,7 @@ ROUTES = [
     Route("/v1/registrations/{id}", registrations.read, methods=["GET"]),
     Route("/v1/registrations/{id}", registrations.remove, methods=["DELETE"]),
     Route("/v1/registrations/{id}/redeliver", registrations.deliver_again, methods=["POST"]),
+    Route("/v1/registrations/{id}/events", timeline.read_timeline, methods=["GET"]),
     Route("/v1/events", events.read_stream, methods=["GET"]),
     Route("/v1/clients", clients.list_all, methods=["GET"]),
     Route("/v1/accounts", accounts.list_all, methods=["GET"]),

@@ -32,6 +32,7 @@ class Pending:
         self._seen_statuses: dict[str, int] = {}
         self._unwritten_looks: dict[str, Looks] = {}
         self._unwritten_statuses: dict[str, bytes] = {}
+        self._unwritten_polls: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -54,11 +55,15 @@ class Pending:
     def drop(self, key: str) -> None:
         """Forget a task."""
         task = self.tasks.pop(key, None)
-        for known in (self._seen_statuses, self._unwritten_looks, self._unwritten_statuses):
-            known.pop(key, None)
+        self.forget_unwritten(key)
         if task is not None:
             self._shares.drop(key, task.client)
         self.picker.drop(key)
+
+    def polled(self, key: str, polls: str) -> None:
+        """Keep the last of the task's trail; it is written with the next turn that says more of the task."""
+        if key in self.tasks:
+            self._unwritten_polls[key] = self._unwritten_polls.get(key, "") + polls
 
     def looked(self, key: str, task: Task, answer: Answer, *, now: float) -> None:
         """Keep what a poll has shown, after the picker has heard of it; it is written with the next turn."""
@@ -83,27 +88,34 @@ class Pending:
         for key in self._shares.stale(at_most=MAX_WEIGHED):
             self._weigh(key, now)
 
-    def unwritten(self) -> tuple[dict[str, Looks], dict[str, bytes]]:
-        """Return up to a thousand looks, and the statuses, to write; they are taken for written."""
+    def unwritten(self) -> tuple[dict[str, Looks], dict[str, bytes], dict[str, str]]:
+        """Return up to a thousand looks, the statuses, and the trails of those looks; they are taken for written."""
         looks = dict(islice(self._unwritten_looks.items(), MAX_LOOKS))
         statuses = dict(islice(self._unwritten_statuses.items(), MAX_LOOKS))
         for key in looks:
             del self._unwritten_looks[key]
         for key in statuses:
             del self._unwritten_statuses[key]
-        return looks, statuses
+        return looks, statuses, {key: self._unwritten_polls.pop(key) for key in looks if key in self._unwritten_polls}
 
-    def not_written(self, looks: dict[str, Looks], statuses: dict[str, bytes]) -> None:
+    def not_written(self, looks: dict[str, Looks], statuses: dict[str, bytes], polls: dict[str, str]) -> None:
         """Take back what could not be written."""
+        for key, told in polls.items():
+            if key in self.tasks:
+                self._unwritten_polls[key] = told + self._unwritten_polls.get(key, "")
         self._unwritten_looks = {key: look for key, look in looks.items() if key in self.tasks} | self._unwritten_looks
         self._unwritten_statuses = {
             key: status for key, status in statuses.items() if key in self.tasks
         } | self._unwritten_statuses
 
-    def forget_unwritten(self, key: str) -> None:
-        """Write nothing of this task with the next turn: a commit is about to say more, and must have the last word."""
+    def forget_unwritten(self, key: str) -> str:
+        """Write nothing of this task with the next turn: a commit is about to say more, and must have the last word.
+
+        Returns the last of its trail, for that commit.
+        """
         for known in (self._seen_statuses, self._unwritten_looks, self._unwritten_statuses):
             known.pop(key, None)
+        return self._unwritten_polls.pop(key, "")
 
     def fresh_status(self, key: str) -> bytes | None:
         """Return a TaskStatus that the store does not have yet."""

@@ -121,7 +121,7 @@ class PollLane:
         try:
             grants = await self._relay.lanes.turn(self.fence, self._rate(), told)
         except StoreUnavailableError:
-            self._pending.not_written(told.looks, told.statuses)
+            self._pending.not_written(told.looks, told.statuses, told.polls)
             self._polls.slots.forget_grants()
             raise
         self._turned_at, self._next_turn_at = started, started + TURN_S
@@ -135,7 +135,7 @@ class PollLane:
     def _told(self, now: float, *, want: int) -> TurnRequest:
         earliest_ms = floor(self._polls.slots.earliest_in(now) * 1000)
         ended, unused = self._polls.slots.report(now)
-        looks, statuses = self._pending.unwritten()
+        looks, statuses, polls = self._pending.unwritten()
         return TurnRequest(
             elapsed_ms=round((now - self._turned_at) * 1000),
             want=want,
@@ -146,6 +146,7 @@ class PollLane:
             statuses=statuses,
             all_changes=self._behind,
             earliest_ms=earliest_ms,
+            polls=polls,
         )
 
     def _rate(self) -> Rate:

@@ -20,6 +20,7 @@ from relay.domain.operations import Operation
 from relay.domain.outage import Outages
 from relay.domain.slots import Slot, Slots
 from relay.domain.task import Task, TaskState, rest_s
+from relay.domain.trail import Polled, written
 from relay.lanes.care import Care
 from relay.lanes.pending import Pending
 from relay.lanes.stirring import Stirring
@@ -214,17 +215,21 @@ class Polls:
 
     async def _settle(self, key: str, task: Task, answer: Answer, now: float) -> None:
         settled: Task | None = task
+        polls = written(Polled(now, answer.kind))
         if tells_of_the_task(answer) and not self._blames_the_account(answer):
             if answer.kind is not AnswerKind.PENDING:
-                self._pending.forget_unwritten(key)
+                polls = self._pending.forget_unwritten(key) + polls
             answered_at = self._gate.answered_at
-            settled = await settle(self._relay, self._fence, task, answer, answered_at=answered_at, now=now)
+            settled = await settle(
+                self._relay, self._fence, task, answer, answered_at=answered_at, now=now, polls=polls
+            )
         still = settled if settled is not None and settled.state is TaskState.PENDING else None
         self._pending.picker.answered(key, answer, now=now, rest_s=0.0 if still is None else rest_s(still))
         self._pending.passed(now=now)
         if still is None:
             self._pending.drop(key)
         else:
+            self._pending.polled(key, polls)
             self._pending.looked(key, still, answer, now=now)
 
     def _blames_the_account(self, answer: Answer) -> bool:

@@ -41,18 +41,20 @@ async def ask(asker: Asker, task: Task) -> Answer:
 
 
 async def settle(
-    relay: Relay, fence: Fence, task: Task, answer: Answer, *, answered_at: float | None, now: float
+    relay: Relay, fence: Fence, task: Task, answer: Answer, *, answered_at: float | None, now: float, polls: str = ""
 ) -> Task | None:
     """Commit what the answer means and return the task as it stands, or None when there is no such task any more.
 
-    A task that only was looked at is not written here: its looks and status go with the lane's next turn. Raises
-    FencedError and StoreUnavailableError.
+    A task that only was looked at is not written here: its looks and status go with the lane's next turn. `polls` are
+    the last of its trail, this one included. Raises FencedError and StoreUnavailableError.
     """
     for _ in range(TRIES):
         decided = after_poll(task, answer, relay.answers, now=now, answered_at=answered_at)
         moved = decided.state is not task.state or decided.errored_at != task.errored_at
         conflict = (
-            await relay.store.commit(await deciding(relay, fence, decided, answer.task_status)) if moved else None
+            await relay.store.commit(await deciding(relay, fence, decided, answer.task_status, polls=polls))
+            if moved
+            else None
         )
         if conflict is None:
             _observe(task, decided, now)
@@ -64,12 +66,12 @@ async def settle(
     return task
 
 
-async def deciding(relay: Relay, fence: Fence, decided: Task, task_status: bytes | None) -> Write:
+async def deciding(relay: Relay, fence: Fence, decided: Task, task_status: bytes | None, *, polls: str = "") -> Write:
     """Return the write of a task that has moved, with its TaskStatus and, once settled, all who wait for it."""
     write = Write(fence)
     found = await relay.store.registrations(decided.waiters) if decided.settled else []
     waiting = [registration for registration in found if registration.state is RegistrationState.PENDING]
-    write.task(decided, waiting=[after_task(registration, decided) for registration in waiting])
+    write.task(decided, waiting=[after_task(registration, decided) for registration in waiting], polls=polls)
     if task_status is not None:
         write.blob(keys.status(decided.name), task_status, kept=not decided.settled)
     return write

@@ -11,6 +11,7 @@
 --   change  zset, lane     | member                  placed at the lane's next change number
 --   left    zset, lane     | member, ttl (ms)        likewise: the holder hears that it is pending no more
 --   forget  hash           | field
+--   lay     trails, trail  | task, its last polls, ttl (ms)      puts its trail down, when it is pending no more
 --   stand   the client's index: a zset for each of five states, and when records end (zset, store ms)
 --                          | which state (1 to 5), packed id, registered at (ms), its bucket, ttl (ms, 0: none)
 --   asked   bucket, set    | packed id, client       so that it is found by its RequestID, and its client's index
@@ -20,11 +21,11 @@
 
 local KEYS_OF = {
   save = 1, blob = 1, due = 1, leave = 1, expire = 1, change = 2, left = 2, forget = 1, stand = 6, asked = 2, tell = 1,
-  wake = 1,
+  lay = 2, wake = 1,
 }
 local ARGS_OF = {
   save = 3, blob = 2, due = 2, leave = 1, expire = 1, change = 1, left = 2, forget = 1, stand = 5, asked = 2, tell = 5,
-  wake = 1,
+  lay = 3, wake = 1,
 }
 
 local function each(operation)
@@ -74,6 +75,13 @@ local apply = {
     redis.call('PEXPIRE', KEYS[key], ARGV[arg + 1])
   end,
   forget = function(key, arg) redis.call('HDEL', KEYS[key], ARGV[arg]) end,
+  lay = function(key, arg)
+    local before_out, before = trail_of(redis.call('GET', KEYS[key + 1]))  -- when it was left once, and joined again
+    local out, polls = trail_of(redis.call('HGET', KEYS[key], ARGV[arg]))
+    local trail = trail_text(before_out + out, before .. polls .. ARGV[arg + 1])
+    redis.call('HDEL', KEYS[key], ARGV[arg])
+    if #trail > 6 then redis.call('SET', KEYS[key + 1], trail, 'PX', ARGV[arg + 2]) end
+  end,
   stand = function(key, arg)
     local id, ends = ARGV[arg + 1], ARGV[arg + 1] .. ARGV[arg + 3]
     for state = 1, 5 do

@@ -93,6 +93,14 @@ def looks(account: str) -> str:
     return f"{_tag(account)}:looks:{account}"
 
 
+def trails(account: str) -> str:
+    return f"{_tag(account)}:trails:{account}"
+
+
+def trail(name: TaskName) -> str:
+    return f"{_tag(name.account)}:trail:{name.account}:{member(name)}"
+
+
 def due(account: str) -> str:
     return f"{_tag(account)}:due:{account}"
 

@@ -1,7 +1,7 @@
 """LaneStore: who holds which lane until when, the slots of its budget, and what has changed in it."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -51,8 +51,8 @@ class TurnRequest:
     """What the holder of a poll lane tells at its turn.
 
     `elapsed_ms` since its last turn on its own clock; `ended` are (store ms until which the slot was to be held, ms
-    for which it is held now, how many); `looks` and `statuses` by task; `since` the last change number seen;
-    `earliest_ms` from now is when the pace admits the next slot.
+    for which it is held now, how many); `looks`, `statuses` and new `polls` of the trail by task; `since` the last
+    change number seen; `earliest_ms` from now is when the pace admits the next slot.
     """
 
     elapsed_ms: int
@@ -64,6 +64,7 @@ class TurnRequest:
     statuses: dict[str, bytes]
     all_changes: bool
     earliest_ms: int
+    polls: dict[str, str] = field(default_factory=dict)
 
 
 class LaneStore:
@@ -108,6 +109,7 @@ class LaneStore:
                 keys.pending(account),
                 keys.looks(account),
                 keys.left(account),
+                keys.trails(account),
                 *(keys.status(keys.named(account, key)) for key in told.statuses),
             ],
             [
@@ -118,7 +120,11 @@ class LaneStore:
                 int(told.all_changes),
                 told.earliest_ms,
                 *(word for pair in told.statuses.items() for word in pair),
-                *(word for key, looks in told.looks.items() for word in (key, records.write_looks(looks))),
+                *(
+                    word
+                    for key, looks in told.looks.items()
+                    for word in (key, records.write_looks(looks), told.polls.get(key, ""))
+                ),
             ],
         )  # fmt: skip
         return _grants(held(answer, fence), told.since)

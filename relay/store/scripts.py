@@ -17,7 +17,7 @@ class Script:
 
     def __init__(self, link: Link, name: str) -> None:
         self._link = link
-        self._source = f"local CLOCK = '{names.CLOCK}'\n{_read('clock')}{_read(name)}"
+        self._source = f"local CLOCK = '{names.CLOCK}'\n{_read('clock')}{_read('trail')}{_read(name)}"
         self._sha = sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, keys: list[str], args: list[Word]) -> Any:

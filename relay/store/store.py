@@ -9,9 +9,11 @@ from typing import Any
 from redis.asyncio import ConnectionPool, Redis
 
 from relay import metrics
+from relay.domain import trail
 from relay.domain.errors import FencedError
 from relay.domain.registration import Registration
 from relay.domain.task import Task, TaskName
+from relay.domain.trail import Trail
 from relay.store import keys, records
 from relay.store.link import Link
 from relay.store.scripts import Script, refusing
@@ -121,6 +123,14 @@ class Store:
         """Return the task's last TaskStatus as the upstream sent it (JSON bytes), if it has been seen."""
         status: bytes | None = await self.ask("GET", keys.status(name))
         return status
+
+    async def trail(self, name: TaskName) -> Trail:
+        """Return when the task was asked about: before it was put down, and since."""
+        before, since = await asyncio.gather(
+            self.ask("GET", keys.trail(name)), self.ask("HGET", keys.trails(name.account), keys.member(name))
+        )
+        trails = [trail.read(text.decode()) for text in (before, since) if text is not None]
+        return Trail(sum(one.left_out for one in trails), tuple(chain.from_iterable(one.polls for one in trails)))
 
     async def body(self, registration_id: str) -> bytes | None:
         """Return the callback's body, if the registration has become due."""

@@ -3,7 +3,8 @@
 --
 -- KEYS[1] lane hash   KEYS[2] relay:lanes   KEYS[3] pending (zset, task -> change number)   KEYS[4] looks (hash)
 -- KEYS[5] tasks that somebody else has taken out of `pending` (zset, task -> change number)
--- KEYS[6...] statuses of tasks that are still pending
+-- KEYS[6] trails (hash)
+-- KEYS[7...] statuses of tasks that are still pending
 -- ARGV[1] lane             ARGV[2] epoch             ARGV[3] lease (ms)
 -- ARGV[4] ms since the holder's last turn, on its own monotonic clock
 -- ARGV[5] the last change number seen                ARGV[6] changes to hand over at most
@@ -13,7 +14,8 @@
 -- ARGV[15] ended calls: 'till=hold=count ...' - the slot that was to be held until `till` is held `hold` ms from now
 -- ARGV[16] '1' to hand over changes even if nothing stirred
 -- ARGV[17] ms from now before which no slot is wanted; from there on they are granted one pace apart
--- ARGV[18...] first task and value for each status, then task and looks for each of the looks
+-- ARGV[18...] first task and value for each status, then task, looks and new polls of its
+-- trail, or '', for each of the looks
 --
 -- The lane hash's `slots` is 'till=count ...': so many slots are held until that instant (store ms). A granted slot
 -- is held until its call must have timed out and a window has passed; its answer shortens that to answer + window.
@@ -124,17 +126,21 @@ redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 -- Of a task that is not pending any more nothing is written: it has its last word, and will be forgotten.
 local function pending(task) return redis.call('ZSCORE', KEYS[3], task) end
-local first_look, looks = 18 + 2 * (#KEYS - 5), {}
-for i = 6, #KEYS do
-  if pending(ARGV[6 + 2 * i]) then redis.call('SET', KEYS[i], ARGV[7 + 2 * i]) end
+local first_look, looks, trails = 18 + 2 * (#KEYS - 6), {}, {}
+for i = 7, #KEYS do
+  if pending(ARGV[4 + 2 * i]) then redis.call('SET', KEYS[i], ARGV[5 + 2 * i]) end
 end
-for i = first_look, #ARGV, 2 do
+for i = first_look, #ARGV, 3 do
   if pending(ARGV[i]) then
-    looks[#looks + 1] = ARGV[i]
-    looks[#looks + 1] = ARGV[i + 1]
+    looks[#looks + 1], looks[#looks + 2] = ARGV[i], ARGV[i + 1]
+    if ARGV[i + 2] ~= '' then
+      local out, polls = trail_of(redis.call('HGET', KEYS[6], ARGV[i]))
+      trails[#trails + 1], trails[#trails + 2] = ARGV[i], trail_text(out, polls .. polls_after(polls, ARGV[i + 2]))
+    end
   end
 end
 if #looks > 0 then redis.call('HSET', KEYS[4], unpack(looks)) end
+if #trails > 0 then redis.call('HSET', KEYS[6], unpack(trails)) end
 
 local changes = {}
 if stirred or ARGV[16] == '1' then

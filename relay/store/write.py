@@ -57,10 +57,10 @@ class Write:
         self._args.append(operation)
         self._args.extend(args)
 
-    def task(self, task: Task, *, waiting: Iterable[Registration] = ()) -> None:
+    def task(self, task: Task, *, waiting: Iterable[Registration] = (), polls: str = "") -> None:
         """Save a task; a pending one stands in its account's lane, a settled one hands its waiters to delivery.
 
-        `waiting` are the waiters of a settled task as they are shown from now on.
+        `waiting` are the waiters of a settled task as they are shown from now on, `polls` the last of its trail.
         """
         name, account = task.name, task.name.account
         pending = task.state is TaskState.PENDING
@@ -74,6 +74,7 @@ class Write:
             return
         self._add("leave", (keys.pending(account),), keys.member(name))
         self._add("forget", (keys.looks(account),), keys.member(name))
+        self._add("lay", (keys.trails(account), keys.trail(name)), keys.member(name), polls, RETENTION_MS)
         if not self._own(lane):
             self._add("left", (keys.left(account), keys.lane(lane)), keys.member(name), RETENTION_MS)
             self._wake(lane)

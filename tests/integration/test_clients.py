@@ -32,6 +32,7 @@ RULES: dict[tuple[str, str], Scope | str] = {
     ("GET", "/v1/registrations/{id}"): Scope.READ,
     ("DELETE", "/v1/registrations/{id}"): Scope.REGISTER,
     ("POST", "/v1/registrations/{id}/redeliver"): Scope.REGISTER,
+    ("GET", "/v1/registrations/{id}/events"): Scope.READ,
     ("GET", "/v1/events"): Scope.READ,
     ("GET", "/v1/clients"): Scope.ADMIN,
     ("GET", "/v1/accounts"): Scope.ADMIN,

@@ -89,6 +89,7 @@ def _forgotten_keys(left: _Left) -> Iterator[str]:
         if task.state is TaskState.PENDING:
             account = task.name.account
             allowed |= {keys.task(task.name), keys.status(task.name), keys.pending(account), keys.looks(account)}
+            allowed.add(keys.trails(account))
     for registration in left.registrations.values():
         if not registration.settled:
             allowed |= {keys.registration(registration.id), keys.body(registration.id)}
@@ -99,6 +100,8 @@ def _forgotten_keys(left: _Left) -> Iterator[str]:
         account, member = task.name.account, keys.member(task.name)
         if task.state is not TaskState.PENDING and member in left.members.get(keys.looks(account), set()):
             yield f"the looks of {member} stay, and it is {task.state}"
+        if task.state is not TaskState.PENDING and member in left.members.get(keys.trails(account), set()):
+            yield f"the trail of {member} stays with those of pending tasks, and it is {task.state}"
 
 
 def _forgotten_lanes(left: _Left) -> Iterator[str]:

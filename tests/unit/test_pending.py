@@ -35,7 +35,7 @@ def test_a_new_task_gets_an_estimate_to_be_written() -> None:
 
 
 def test_one_with_an_estimate_is_not_written_again_when_it_is_loaded() -> None:
-    assert holding(task_of("a", looks=Looks(1, NOW, eta_at=NOW + 9))).unwritten() == ({}, {})
+    assert holding(task_of("a", looks=Looks(1, NOW, eta_at=NOW + 9))).unwritten() == ({}, {}, {})
 
 
 def test_those_overtaken_are_written_with_the_answer_that_overtook_them() -> None:
@@ -46,7 +46,7 @@ def test_those_overtaken_are_written_with_the_answer_that_overtook_them() -> Non
     assert asked == {key_of(task) for task in tasks}
     pending.picker.answered(key_of(tasks[2]), FINAL, now=NOW + 1)
     pending.passed(now=NOW + 1)
-    looks, _ = pending.unwritten()
+    looks, *_ = pending.unwritten()
     assert {key for key, look in looks.items() if look.overtaken_at is not None} == {key_of(tasks[0]), key_of(tasks[1])}
 
 
@@ -81,4 +81,4 @@ def test_one_no_longer_pending_is_dropped() -> None:
     task = task_of("a")
     pending = holding(task)
     pending.take(replace(task, state=TaskState.ABANDONED), now=NOW)
-    assert (len(pending), len(pending.picker), pending.unwritten()) == (0, 0, ({}, {}))
+    assert (len(pending), len(pending.picker), pending.unwritten()) == (0, 0, ({}, {}, {}))

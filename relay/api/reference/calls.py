@@ -147,6 +147,10 @@ CALLS = (
         problems=(NotFoundError, IllegalMoveError, RedeliveriesSpentError),
     ),
     Call(
+        "GET", "/v1/registrations/{id}/events", Topic.REGISTRATIONS, "See everything that has happened to it",
+        Scope.READ, {200: Answer("its timeline, oldest first", shapes.TimelineShape)}, problems=(NotFoundError,),
+    ),
+    Call(
         "GET", "/v1/events", Topic.REGISTRATIONS, "Hear what happens to registrations; Last-Event-ID resumes",
         Scope.READ, {200: Answer("server-sent events, without end", shapes.EventShape, STREAM)},
         problems=(InvalidRequestError,),

@@ -8,6 +8,7 @@ from relay.domain.delivery import Outcome
 from relay.domain.event import EventName
 from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.registration import DeathReason, RegistrationState
+from relay.domain.timeline import HappeningName
 from relay.services.survey import Origin
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC, milliseconds")]
@@ -48,6 +49,23 @@ class EventShape(Shape):
     event: EventName
     data: str
     id: Annotated[str, Field(description="what Last-Event-ID resumes after; a gap has none")] = ""
+
+
+class HappeningShape(BaseModel):
+    """One thing that has happened to a registration, with what else there is to say of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    at: Instant
+    event: HappeningName
+
+
+class TimelineShape(Shape):
+    """Everything that has happened to a registration, oldest first; of many polls the last hundred."""
+
+    id: RegistrationId
+    events: list[HappeningShape]
+    polls_left_out: Annotated[int, Field(ge=0)]
 
 
 class RegistrationShape(Shape):
