@@ -171,7 +171,7 @@ async def _check_durability(store: Store, *, allow_degraded: bool) -> None:
 
 
 async def _watch_loop() -> None:
-    """Measure how late the event loop runs its timers."""
+    """Measure how late the event loop runs its timers, and count its tasks."""
     loop = asyncio.get_running_loop()
     lags_s = deque[float](maxlen=round(LAG_KEPT_S / LAG_MEASURED_EACH_S))
     while True:
@@ -179,3 +179,4 @@ async def _watch_loop() -> None:
         await asyncio.sleep(LAG_MEASURED_EACH_S)
         lags_s.append(max(0.0, loop.time() - due_at))
         metrics.EVENT_LOOP_LAG.set(max(lags_s))
+        metrics.EVENT_LOOP_TASKS.set(len(asyncio.all_tasks()))

@@ -133,6 +133,9 @@ STORE_ERRORS = Counter("relay_store_errors_total", "Calls of the store that fail
 EVENT_LOOP_LAG = Gauge(
     "relay_event_loop_lag_seconds", "How late the event loop ran a timer, at worst in the last 30 s.", registry=REGISTRY
 )
+EVENT_LOOP_TASKS = Gauge(
+    "relay_event_loop_tasks", "Tasks of the event loop: one that only grows is a leak.", registry=REGISTRY
+)
 LANES = Gauge("relay_lanes", "Lanes that this process holds, by kind.", ["kind"], registry=REGISTRY)
 ACCOUNTS_PAUSED = Gauge(
     "relay_accounts_paused", "Accounts held by this process whose every call is refused.", registry=REGISTRY

@@ -50,6 +50,8 @@ def rounds() -> range:
 def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
     """Set the scene of this test; its dice depend on the seed and the test's name alone."""
 
+    print(f"SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
+
     @asynccontextmanager
     async def set_scene(**options: Any) -> AsyncIterator[Scene]:
         async with scene(tmp_path, Random(f"{SEED} {request.node.name}"), **options) as made:

@@ -17,7 +17,7 @@ PARTS = ("store", "api", "workers")
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("whose", [*PARTS, "every part"])
+@pytest.mark.parametrize("whose", [*(pytest.param(part, marks=pytest.mark.long) for part in PARTS), "every part"])
 async def test_the_clock_jumps_of(stage: Stage, rounds: range, told: Tell, tmp_path: Path, whose: str) -> None:
     clocks = {part: Clock(tmp_path, part) for part in PARTS}
     jumping = list(clocks.values()) if whose == "every part" else [clocks[whose]]
@@ -38,7 +38,9 @@ async def test_the_clock_jumps_of(stage: Stage, rounds: range, told: Tell, tmp_p
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("ahead_s", [-DAY_S, DAY_S], ids=["a day back", "a day on"])
+@pytest.mark.parametrize(
+    "ahead_s", [pytest.param(-DAY_S, id="a day back"), pytest.param(DAY_S, id="a day on", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("whose", [*PARTS, "every part"])
 async def test_the_clock_jumps_while_everything_waits_of(
     stage: Stage, rounds: range, told: Tell, tmp_path: Path, whose: str, ahead_s: float

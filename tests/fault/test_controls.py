@@ -39,6 +39,7 @@ async def test_control_everysec_and_a_power_cut(stage: Stage, told: Tell, tmp_pa
     assert "lost" in _offences(verdict)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3_600)
 async def test_control_a_disk_that_lies(stage: Stage, told: Tell) -> None:
     async with stage(workers=0) as played:

@@ -33,6 +33,7 @@ async def test_the_upstream_is_sick_in_every_way(stage: Stage, rounds: range, to
     assert verdict.duplicated == 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3_600)
 async def test_the_line_to_the_upstream_fails(stage: Stage, rounds: range, told: Tell) -> None:
     async with stage() as played:

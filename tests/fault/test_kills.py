@@ -36,6 +36,7 @@ async def _replace_api(played: Scene) -> None:
     played.apis.remove(doomed)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3_600)
 async def test_a_worker_is_killed(stage: Stage, rounds: range, told: Tell) -> None:
     async with stage() as played:

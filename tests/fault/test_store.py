@@ -92,6 +92,14 @@ async def _frozen(played: Scene) -> None:
     played.valkey.freeze()
 
 
+async def _read_only(played: Scene) -> None:
+    await played.valkey.ask("REPLICAOF", "127.0.0.1", "1")  # nobody is there: it keeps what it has, and takes nothing
+
+
+async def _promoted(played: Scene) -> None:
+    await played.valkey.ask("REPLICAOF", "NO", "ONE")
+
+
 async def _mended(played: Scene) -> None:
     played.store.mend()
 
@@ -108,10 +116,11 @@ Do = Callable[[Scene], Awaitable[None]]
     ("fault", "end", "lasts_s"),
     [
         pytest.param(_full, _emptied, 2.5, id="out of memory"),
-        pytest.param(_slow, _mended, 3.0, id="slow"),
+        pytest.param(_read_only, _promoted, 2.5, id="read-only"),
+        pytest.param(_slow, _mended, 3.0, id="slow", marks=pytest.mark.long),
         pytest.param(_black_hole, _mended, 3.0, id="a black hole"),
         pytest.param(_cut, _mended, LEASE_S + 1.5, id="cut off past every lease"),
-        pytest.param(_frozen, _thawed, 2.5, id="frozen"),
+        pytest.param(_frozen, _thawed, 2.5, id="frozen", marks=pytest.mark.long),
     ],
 )
 async def test_the_store_is(stage: Stage, rounds: range, told: Tell, fault: Do, end: Do, lasts_s: float) -> None:

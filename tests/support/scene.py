@@ -131,17 +131,20 @@ async def scene(
     dice: Random,
     *,
     workers: int = 2,
+    store: Valkey | None = None,
     valkey: dict[str, str] | None = None,
     valkey_environment: dict[str, str] | None = None,
     **settings: str,
 ) -> AsyncIterator[Scene]:
     """Set the scene: a store, an API, workers, recorders and proxies.
 
-    `valkey` is in the words of valkey.conf, with `_` for `-`; `settings` are variables of the API's and the workers'.
+    `store` is one that runs already; else `valkey` says how one is to run, in the words of valkey.conf, with `_` for
+    `-`. `settings` are variables of the API's and the workers'.
     """
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(valkey_in(folder / "store", valkey_environment, **(valkey or {})))
-        made = await _parts(folder, dice, stack, store, settings)
+        own = valkey_in(folder / "store", valkey_environment, **(valkey or {}))
+        used = await stack.enter_async_context(own) if store is None else store
+        made = await _parts(folder, dice, stack, used, settings)
         await made.start_api()
         await asyncio.gather(*(made.start_worker() for _ in range(workers)))
         yield made
