@@ -49,7 +49,6 @@ def rounds() -> range:
 @pytest.fixture
 def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
     """Set the scene of this test; its dice depend on the seed and the test's name alone."""
-
     print(f"SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
 
     @asynccontextmanager

@@ -44,8 +44,7 @@ async def test_a_worker_is_killed(stage: Stage, rounds: range, told: Tell) -> No
             loading = asyncio.create_task(played.load(15, over_s=2.0))
             await asyncio.sleep(played.dice.uniform(0.5, 2.0))
             await played.kill(played.dice.choice(played.workers))
-            _, _, gap_s = await asyncio.gather(loading, played.start_worker(), played.goes_on(within_s=45))
-            assert gap_s <= 30
+            await asyncio.gather(loading, played.start_worker(), played.goes_on(within_s=30))
         verdict = told(played, await played.judge(), len(rounds))
 
     assert verdict.valid
@@ -61,7 +60,7 @@ async def test_every_worker_is_killed_at_once(stage: Stage, rounds: range, told:
             await asyncio.sleep(played.dice.uniform(0.5, 2.0))
             await asyncio.gather(*(played.kill(worker) for worker in list(played.workers)))
             await asyncio.gather(loading, *(played.start_worker() for _ in range(2)))
-            await played.goes_on(within_s=45)
+            await played.goes_on(within_s=30)
         verdict = told(played, await played.judge(), len(rounds))
 
     assert verdict.valid
@@ -77,9 +76,9 @@ async def test_a_worker_is_told_to_stop(stage: Stage, rounds: range, told: Tell)
             started = time.monotonic()
             stopped.child.send_signal(signal.SIGTERM)
             assert await stopped.child.wait() == 0
-            assert time.monotonic() - started <= 20
+            assert time.monotonic() - started <= 20 + played.slack_s
             _, arrivals = await asyncio.gather(played.goes_on(within_s=20), _next_poll_s(played))
-            assert arrivals <= 3.0  # one second, and room for a machine with two busy cores
+            assert arrivals <= 1.0 + played.slack_s
             await asyncio.gather(loading, played.start_worker())
         verdict = told(played, await played.judge(), len(rounds))
 
@@ -89,7 +88,7 @@ async def test_a_worker_is_told_to_stop(stage: Stage, rounds: range, told: Tell)
 
 async def _next_poll_s(played: Scene) -> float:
     before, started = played.upstream.arrivals, time.monotonic()
-    while played.upstream.arrivals == before and time.monotonic() - started < 10:  # noqa: ASYNC110
+    while played.upstream.arrivals == before and time.monotonic() - started < 60:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     return time.monotonic() - started
 
