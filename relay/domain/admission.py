@@ -2,7 +2,8 @@
 
 A place is what a delivery waits for: room at its host, of its client, in its account's lane, in the process. Hosts that
 have not shown that they answer are unproven: together they hold at most half of the room of a client, a lane or the
-process, so that whoever answers always finds some, however many hang.
+process, and those among them that failed last a quarter. So whoever answers always finds room, however many hang, and
+so does a host that was never tried.
 """
 
 from collections import Counter, deque
@@ -17,7 +18,7 @@ from relay.domain.delivery import Reply
 
 MAX_HOSTS = 10_000
 _PROCESS = "process"
-_UNPROVEN = "unproven "
+_KINDS = ("", "unproven ", "failing ")  # of room: half as much each
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Delivery:
     def places(self) -> Iterator[str]:
         """Every place at which it can have to wait, and where its end makes room: the most shared first."""
         for place in self.shared:
-            yield place
-            yield _UNPROVEN + place
+            for kind in _KINDS:
+                yield kind + place
         yield self.host
 
 
@@ -48,7 +49,7 @@ class Limits:
     """How many attempts may be under way at once: at one host, of one client, in one account's lane, in the process."""
 
     host: int = 4
-    client: int = 64
+    client: int = 32
     account: int = 128
     process: int = 512
 
@@ -57,6 +58,13 @@ class Limits:
 class _Host:
     circuit: Circuit = field(default_factory=Circuit)
     under_way: int = 0
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of room that an attempt at it takes up."""
+        if self.circuit.state is CircuitState.CLOSED:
+            return _KINDS[:1]
+        return _KINDS if self.circuit.failures else _KINDS[:2]
 
 
 class Admission:
@@ -68,7 +76,7 @@ class Admission:
         self._policy = policy or CircuitPolicy()
         self._hosts: dict[str, _Host] = {}  # the one used last at the end
         self._under_way: Counter[str] = Counter()  # by place
-        self._unproven: dict[str, bool] = {}  # of what is under way, by id
+        self._kinds: dict[str, tuple[str, ...]] = {}  # of room, by the id of what is under way
         self._queues: dict[str, deque[Delivery]] = {}
         self._waiting: Counter[tuple[str, str]] = Counter()  # by place and account
         self._pauses: list[tuple[float, str]] = []
@@ -77,11 +85,10 @@ class Admission:
         """Count it as under way and return None, or return the place at which it has to wait."""
         host = self._hosts.get(delivery.host) or _Host()
         host.circuit = after_pause(host.circuit, now=now)
-        unproven = host.circuit.state is not CircuitState.CLOSED
-        place = self._full(delivery, host, unproven=unproven)
+        place = self._full(delivery, host)
         if place is None:
             self._hosts[delivery.host] = host
-            self._unproven[delivery.id] = unproven
+            self._kinds[delivery.id] = host.kinds
             self._count(delivery, host, 1)
         return place
 
@@ -102,14 +109,13 @@ class Admission:
         host = self._hosts.pop(delivery.host)
         self._hosts[delivery.host] = host
         self._count(delivery, host, -1)
-        del self._unproven[delivery.id]
+        del self._kinds[delivery.id]
         begun: list[Delivery] = []
         if reply is not None:
-            was_closed = host.circuit.state is CircuitState.CLOSED
+            before = host.kinds
             host.circuit = after_reply(host.circuit, reply, self._policy, pause_s=pause_s, now=now)
             self._note(delivery.host, host.circuit)
-            if host.circuit.state is CircuitState.CLOSED and not was_closed:
-                begun += self._proven(delivery.host, now)
+            begun += self._relieve(delivery.host, before[len(host.kinds) :], now)
         self._forget_idle_hosts()
         for place in delivery.places:
             begun += self._advance(place, now)
@@ -137,24 +143,22 @@ class Admission:
                 self._queues[place] = deque(others)
         return withdrawn
 
-    def _full(self, delivery: Delivery, host: _Host, *, unproven: bool) -> str | None:
+    def _full(self, delivery: Delivery, host: _Host) -> str | None:
         allowed = {CircuitState.CLOSED: self._limits.host, CircuitState.HALF_OPEN: 1, CircuitState.OPEN: 0}
         if host.under_way >= allowed[host.circuit.state]:
             return delivery.host
         limits = (self._limits.process, self._limits.account, self._limits.client)
         for place, limit in zip(delivery.shared, limits, strict=True):
-            if self._under_way[place] >= limit:
-                return place
-            if unproven and self._under_way[_UNPROVEN + place] >= limit // 2:
-                return _UNPROVEN + place
+            for halved, kind in enumerate(host.kinds):
+                if self._under_way[kind + place] >= max(1, limit >> halved):
+                    return kind + place
         return None
 
     def _count(self, delivery: Delivery, host: _Host, by: int) -> None:
         host.under_way += by
         for place in delivery.shared:
-            self._add(place, by)
-            if self._unproven[delivery.id]:
-                self._add(_UNPROVEN + place, by)
+            for kind in self._kinds[delivery.id]:
+                self._add(kind + place, by)
 
     def _add(self, place: str, by: int) -> None:
         self._under_way[place] += by
@@ -174,9 +178,9 @@ class Admission:
             else:
                 self.wait(delivery, obstacle)
 
-    def _proven(self, host: str, now: float) -> Iterator[Delivery]:
-        """Begin those who wait for the room of unproven hosts, as far as there is room: theirs has just answered."""
-        for place in [place for place in self._queues if place.startswith(_UNPROVEN)]:
+    def _relieve(self, host: str, kinds: tuple[str, ...], now: float) -> Iterator[Delivery]:
+        """Begin those of the host who wait for a kind of room that it does not take up any more, if there is room."""
+        for place in [place for place in self._queues if kinds and place.startswith(kinds)]:
             for delivery in [delivery for delivery in self._queues[place] if delivery.host == host]:
                 self._queues[place].remove(delivery)
                 self._left(place, delivery.account)

@@ -1,13 +1,13 @@
 """DeliveryLane: the due deliveries of one account's registrations, as long as this worker holds them."""
 
 import asyncio
+import re
 
 from relay import log
 from relay.context import Relay
 from relay.domain.admission import Delivery
 from relay.domain.destination import Target, parse
 from relay.domain.errors import FencedError, StoreUnavailableError
-from relay.domain.registration import Registration
 from relay.lanes.care import Care
 from relay.lanes.desk import Desk
 from relay.lanes.parking import Parking
@@ -18,13 +18,15 @@ from relay.store.deliveries import Claims
 from relay.store.lanes import LEASE_MS
 from relay.store.write import Fence
 
-CLAIMS = 128  # a turn, so that nothing else waits long while they are looked at
+CLAIMS, MAX_CLAIMS = 128, 1_024  # a turn: few, so that nothing else waits long, but twice as many after a full one
 RENEW_S = 1.0
 LINGER_S = 2.0
 AWAKE_S = 10.0  # a lane whose next delivery is further away is handed back until then
 DRAIN_S = 0.8
 
 Attempt = asyncio.Task[Tried | None]
+
+_ORIGIN = re.compile("[^/]*//[^/?#]*")  # what is parsed, so that a host is parsed once and not each of its URLs
 
 logger = log.get(__name__)
 
@@ -41,6 +43,7 @@ class DeliveryLane:
         self._stirring = Stirring()
         self._loop = asyncio.get_running_loop()
         self._held: set[str] = set()  # claimed, and waiting here or under way: claimed again, they are not taken twice
+        self._want = CLAIMS
         self._parking = Parking(lambda place: desk.waiting(place, self._account))
         self._attempts: set[Attempt] = set()
         self._renewed_at = self._busy_at = self._loop.time()
@@ -102,7 +105,7 @@ class DeliveryLane:
         started = self._loop.time()
         park, recall = self._parking.leaving(), self._parking.recalls()
         try:
-            claims = await self._relay.deliveries.claim(self.fence, want=CLAIMS, park=park, recall=recall)
+            claims = await self._relay.deliveries.claim(self.fence, want=self._want, park=park, recall=recall)
             self._renewed_at = started
             self._parked(park)
             await self._offer_all(claims.claimed)
@@ -117,8 +120,9 @@ class DeliveryLane:
 
     def _sleep_after(self, claims: Claims, *, started: float) -> None:
         due_s = RENEW_S if claims.next_due_s is None else min(RENEW_S, claims.next_due_s)
-        more = len(claims.claimed) == CLAIMS or self._parking.recalls()
-        self._next_claim_at = 0.0 if more else started + due_s
+        full = len(claims.claimed) == self._want
+        self._want = min(MAX_CLAIMS, 2 * self._want) if full else CLAIMS
+        self._next_claim_at = 0.0 if full or self._parking.recalls() else started + due_s
         if self._held or self._parking or (claims.next_due_s is not None and claims.next_due_s < AWAKE_S):
             self._busy_at = self._loop.time()
         elif self._loop.time() - self._busy_at > LINGER_S:
@@ -130,11 +134,11 @@ class DeliveryLane:
 
     async def _offer_all(self, ids: list[str], *, recalled: bool = False) -> None:
         """Begin what may begin; the others wait here, or are parked where many wait already."""
-        fresh = tuple(id_ for id_ in ids if id_ not in self._held)
-        found = {registration.id: registration for registration in await self._relay.store.registrations(fresh)}
+        fresh = [id_ for id_ in ids if id_ not in self._held]
+        addressees = await self._relay.deliveries.addressees(fresh)
         for id_ in fresh:
             self._held.add(id_)
-            delivery = self._delivery(id_, found.get(id_))
+            delivery = self._delivery(id_, *addressees.get(id_, ("", "")))
             place = self._desk.offer(delivery)
             if place is None:
                 continue
@@ -143,11 +147,11 @@ class DeliveryLane:
             else:
                 self._desk.wait(delivery, place)
 
-    def _delivery(self, id_: str, registration: Registration | None) -> Delivery:
+    def _delivery(self, id_: str, client: str, callback_url: str) -> Delivery:
         """Say what the delivery needs room for; one without a record is let through, and left then."""
-        target = None if registration is None else parse(registration.callback_url, self._relay.destinations)
-        host = target.origin if isinstance(target, Target) else ""
-        return Delivery(id_, host, registration.client if registration else "", self._account)
+        origin = _ORIGIN.match(callback_url)
+        target = parse(origin[0], self._relay.destinations) if origin else None
+        return Delivery(id_, target.origin if isinstance(target, Target) else "", client, self._account)
 
     def _begin(self, delivery: Delivery) -> None:
         attempt = self._loop.create_task(self._attempt(delivery))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 BACKLOG = 16  # how many wait here, so that whoever gets room has the next at hand; more are parked
-MAX_PARKED = 1_000  # a turn: a script takes some thousands of arguments, not more
+MAX_PARKED = 2_000  # a turn: a script takes some thousands of arguments, not more
 MAX_RECALLS = 64  # places a turn
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.store import keys
+from relay.store import keys, records
 from relay.store.lanes import LEASE_MS
 from relay.store.scripts import Script
 from relay.store.store import Store
@@ -57,3 +57,10 @@ class DeliveryStore:
             places.add(place.decode())
             after = b"(" + place + b"\1"
         return places
+
+    async def addressees(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return client and callback URL of those of these registrations that there are."""
+        if not ids:
+            return {}
+        values = await self._store.ask("MGET", *map(keys.registration, ids))
+        return {id_: records.read_addressee(value) for id_, value in zip(ids, values, strict=True) if value}

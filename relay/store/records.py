@@ -139,6 +139,12 @@ def read_registration(id_: str, value: bytes) -> Registration:
     )
 
 
+def read_addressee(value: bytes) -> tuple[str, str]:
+    """Return client and callback URL of a registration's record, without reading the rest."""
+    _, fields = _read(value)
+    return fields["client"], fields["callback_url"]
+
+
 def _lean_attempt(attempt: Attempt) -> list[Any]:
     lean = [attempt.at, attempt.outcome, attempt.status_code, attempt.duration_s]
     return [*lean, attempt.excerpt] if attempt.excerpt else lean

@@ -9,24 +9,30 @@ from typing import cast
 
 from dnslib import AAAA, QTYPE, RR, A, DNSRecord
 
-Addresses = Callable[[str], list[str]]
+Addresses = Callable[[str], list[str] | None]
 
 
 @dataclass
 class Nameserver:
-    """`addresses` gives a name's addresses, asked anew for each question; `questions` are (name, type), in order."""
+    """`addresses` gives a name's addresses, asked anew for each question, or None: no answer ever comes.
+
+    `questions` are (name, type), in order.
+    """
 
     addresses: Addresses
     address: str = ""
     questions: list[tuple[str, str]] = field(default_factory=list)
 
-    def answer(self, query: bytes) -> bytes:
-        """Return the answer to one query, both as they go over the wire."""
+    def answer(self, query: bytes) -> bytes | None:
+        """Return the answer to one query, both as they go over the wire, if there is to be one."""
         asked = DNSRecord.parse(query)
         name, kind = str(asked.q.qname).removesuffix("."), QTYPE[asked.q.qtype]
         self.questions.append((name, kind))
+        addresses = self.addresses(name)
+        if addresses is None:
+            return None
         answer = asked.reply()
-        for address in map(ip_address, self.addresses(name)):
+        for address in map(ip_address, addresses):
             if kind == _KINDS[type(address)]:
                 answer.add_answer(RR(asked.q.qname, asked.q.qtype, ttl=0, rdata=_record(address)))
         packed: bytes = answer.pack()
@@ -41,7 +47,9 @@ class _Protocol(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._transport.sendto(self._serving.answer(data), addr)
+        answer = self._serving.answer(data)
+        if answer is not None:
+            self._transport.sendto(answer, addr)
 
 
 _KINDS: dict[type, str] = {IPv4Address: "A", IPv6Address: "AAAA"}

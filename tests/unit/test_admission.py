@@ -72,7 +72,7 @@ def test_a_host_that_is_paused_gets_none_until_the_pause_is_over_and_then_one() 
     assert admission.slowed == set()
 
 
-def test_hosts_unproven_hold_at_most_half_of_a_clients_room() -> None:
+def test_unproven_hosts_hold_at_most_half_of_a_clients_room() -> None:
     known = hosts(8)
     admission = an_admission(*known)
     unknown = [delivery(number, f"https://hung{number}.example.com") for number in range(9)]
@@ -81,6 +81,19 @@ def test_hosts_unproven_hold_at_most_half_of_a_clients_room() -> None:
     assert begun(admission, well) == well[:4]
     assert ended(admission, unknown[0], HUNG) == well[4:5]
     assert ended(admission, well[0]) == well[5:6]
+
+
+def test_hosts_that_failed_last_leave_room_to_those_that_were_never_tried() -> None:
+    admission = an_admission()
+    for number in range(4):
+        [one] = begun(admission, [delivery(number, f"https://hung{number}.example.com")])
+        ended(admission, one, HUNG)
+    failing = [delivery(10 + number, f"https://hung{number}.example.com") for number in range(4)]
+    assert begun(admission, failing) == failing[:2]
+    unknown = [delivery(20 + number, f"https://new{number}.example.com") for number in range(4)]
+    assert begun(admission, unknown) == unknown[:2]
+    assert ended(admission, unknown[0]) == unknown[2:3]
+    assert ended(admission, failing[0], HUNG) == unknown[3:4]
 
 
 def test_those_of_a_host_that_has_just_answered_wait_among_the_hung_no_more() -> None:
