@@ -18,7 +18,7 @@ from tests.support.stand import CLIENT_KEY, Process, Stand, stand
 # By account, since each has a gate of its own: (what the upstream does to its first polls, how many of them).
 FAULTS: dict[str, list[tuple[str, int]]] = {
     "sick": [("500", 2), ("502", 1), ("504", 1), ("reset", 2)],
-    "silent": [("silent", 2)],
+    "silent": [("silent", 1)],
     "odd": [("garbage", 1), ("wrong_id", 2), ("no_task_status", 1), ("truncated", 1), ("huge", 1)],
     "locked": [("401", 2), ("403", 2)],
     "refused": [("400", 2)],
@@ -82,7 +82,7 @@ async def test_every_number_is_what_upstream_receiver_and_client_have_counted() 
     behaviour = '{"durations": "fixed:0.3", "limit": "50/1", "huge_bytes": 2000000}'
     settings = {
         "RELAY_UPSTREAM_LIMIT": "50/1",
-        "RELAY_UPSTREAM_TIMEOUT_S": "1.5",
+        "RELAY_UPSTREAM_TIMEOUT_S": "6",
         "RELAY_CALLBACK_TIMEOUT_S": "1",
     }
     async with (
@@ -176,9 +176,9 @@ def _assert_polls(found: Scrape, accounts: dict[str, Any]) -> None:
     assert {kind: told[kind] for kind in meant} == meant
     assert all(meant.values())
     assert found.by("shape", "relay_upstream_throttled_total") == {shape: int(shape[0]) for shape in SHAPES}
-    for histogram in ("relay_upstream_request_duration_seconds", "relay_upstream_gate_wait_seconds"):
-        assert found.total(f"{histogram}_count") == sum(told.values())
-    assert found.total("relay_upstream_request_duration_seconds_sum") >= 1.5 * meant["timeout"]
+    assert found.total("relay_upstream_request_duration_seconds_count") == sum(told.values())
+    assert found.total("relay_upstream_gate_wait_seconds_count") >= sum(told.values())  # a slot may come to nothing
+    assert found.total("relay_upstream_request_duration_seconds_sum") >= 6 * meant["timeout"]
     assert set(found.by("account", "relay_upstream_budget_limit")) == set(accounts)
     assert {value for (metric, _), value in found.samples.items() if metric == "relay_upstream_budget_limit"} <= {
         50,
