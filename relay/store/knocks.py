@@ -16,8 +16,8 @@ from relay import log, metrics
 from relay.store import keys
 from relay.store.store import Store
 
-PING_S = 5.0
-SILENCE_S = 12.0  # without even the answer to a ping
+PING_S = 1.0  # a connection on which nothing comes is given up after three (store/dialing.py)
+SILENCE_S = 5.0  # without even the answer to a ping
 RETRY_S = 0.5
 _ANYTHING = ""
 
