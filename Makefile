@@ -60,7 +60,7 @@ test-system: install ## tests with Debian's tools, which it installs first
 fault: install ## kill, freeze, starve and cut everything; histories are checked (ROUNDS=100 SEED=7 ARGS="-k worker")
 	ls -S tests/fault/test_*.py | ROUNDS=$(ROUNDS) SEED=$(SEED) xargs -P 4 -I % $(BIN)/pytest -q % $(ARGS)
 
-soak: install ## a steady load for MINUTES=30: memory, files, keys and AOF must come back to where they were
+soak: install ## a steady load for MINUTES=30: memory, files, tasks, keys and AOF must come back to where they were
 	$(BIN)/python -m tests.support.soak $(MINUTES)
 
 bench: install ## benchmarks: tables of ratios within one run

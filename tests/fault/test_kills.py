@@ -67,6 +67,29 @@ async def test_every_worker_is_killed_at_once(stage: Stage, rounds: range, told:
 
 
 @pytest.mark.timeout(3_600)
+async def test_minds_change_while_workers_and_the_api_are_killed(stage: Stage, rounds: range, told: Tell) -> None:
+    async with stage() as played:
+        for _ in rounds:
+            changing = asyncio.create_task(_load_and_change_minds(played))
+            await asyncio.sleep(played.dice.uniform(1.0, 2.5))
+            await asyncio.gather(played.kill(played.workers[0]), played.start_worker(), _replace_api(played))
+            await changing
+        verdict = told(played, await played.judge(), len(rounds))
+
+    assert verdict.valid
+    assert verdict.duplicated <= IN_FLIGHT * len(rounds)
+
+
+async def _load_and_change_minds(played: Scene) -> None:
+    known = set(played.client.acknowledged)
+    await played.load(12, over_s=1.5)
+    fresh = sorted(played.client.acknowledged.keys() - known)
+    for id_ in played.dice.sample(fresh, len(fresh)):
+        await played.client.change_mind(id_)
+        await asyncio.sleep(played.dice.uniform(0.0, 0.3))
+
+
+@pytest.mark.timeout(3_600)
 async def test_a_worker_is_told_to_stop(stage: Stage, rounds: range, told: Tell) -> None:
     async with stage() as played:
         for _ in rounds:

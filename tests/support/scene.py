@@ -129,7 +129,7 @@ class Scene:
     async def judge(self, law: Law | None = None, *, within_s: float = 120.0) -> Verdict:
         """Let everything end as far as it will, note the states, and check the history."""
         with suppress(AssertionError):  # what is missing is for the checker to say
-            await wait_until(lambda: self.client.acknowledged.keys() <= self.receiver.taken, within_s=within_s)
+            await wait_until(lambda: self.client.wanted <= self.receiver.taken, within_s=within_s)
             await wait_until(self.client.all_settled, within_s=within_s)
         await self.client.note_states()
         return self.verdict(law)

@@ -38,8 +38,8 @@ def peeked(request_id: str, status: int = 404) -> Event:
     return {"event": "peek", "id": f"reg-{request_id}", "client": "bob", "status": status}
 
 
-def asked(what: str, request_id: str, result: str = "ok") -> Event:
-    return {"event": what, "id": f"reg-{request_id}", "result": result}
+def asked(what: str, request_id: str, result: str = "ok", was: str = "delivered") -> Event:
+    return {"event": what, "id": f"reg-{request_id}", "result": result, "was": was}
 
 
 def stands(request_id: str, state: str = "delivered", death: str | None = None) -> Event:
@@ -101,6 +101,8 @@ def test_a_clean_history_is_valid_and_counted() -> None:
         ([*without(GONE), stands("four", "dead")], "unsettled"),
         ([*without(GONE), stands("four", "cancelled")], "unsettled"),
         ([*without(GONE), stands("four", "cancelled"), asked("cancel", "four", "failed")], "unsettled"),
+        ([*CLEAN, asked("cancel", "four")], "unsettled"),
+        ([*CLEAN, asked("redeliver", "one"), stands("one")], "lost"),
         ([*CLEAN, called_back("nobody's")], "false"),
         ([*CLEAN, called_back("three")], "false"),
         ([*CLEAN, called_back("one") | {"request_id": "two"}], "false"),
@@ -155,6 +157,10 @@ def test_what_was_asked_for_is_an_end_or_a_new_beginning() -> None:
 
     assert check(cancelled, LAW).valid
     assert check(again, LAW).valid
+    assert check(again, LAW).duplicated == 0
+    assert check([*again, called_back("one")], LAW).duplicated == 1
+    revived = [*CLEAN, asked("redeliver", "four", was="dead"), called_back("four", 200, "task.expired"), stands("four")]
+    assert check(revived, LAW).valid
 
 
 def test_windows_are_judged_for_each_account_and_whatever_the_order() -> None:

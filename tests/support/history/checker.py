@@ -44,7 +44,8 @@ class History:
     ids: dict[Wish, set[str]] = field(default_factory=lambda: defaultdict(set))
     possible: set[Wish] = field(default_factory=set)
     unknown: set[Wish] = field(default_factory=set)
-    cancelled: set[str] = field(default_factory=set)
+    cancelled: dict[str, str] = field(default_factory=dict)
+    redelivered: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     states: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     peeks: list[Event] = field(default_factory=list)
     arrivals: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -78,11 +79,12 @@ class History:
 
     def _cancel(self, event: Event) -> None:
         if event["result"] != "failed":
-            self.cancelled.add(event["id"])
+            self.cancelled[event["id"]] = event["result"]
 
     def _redeliver(self, event: Event) -> None:
         if event["result"] != "failed":
             self.states[event["id"]].clear()
+            self.redelivered[event["id"]].append(event)
 
     def _state(self, event: Event) -> None:
         self.states[event["id"]].append(event)
@@ -125,7 +127,8 @@ class Verdict:
 def check(events: Iterable[Event], law: Law) -> Verdict:
     """Judge a history."""
     history = History.of(events)
-    again = {id_: history.taken(id_) - 1 for id_ in history.callbacks if history.taken(id_) > 1}
+    again = {id_: history.taken(id_) - 1 - len(history.redelivered[id_]) for id_ in history.callbacks}
+    again = {id_: count for id_, count in again.items() if count > 0}
     duplicated = sum(again.values())
     too_many = law.duplicates is not None and duplicated > law.duplicates
     return Verdict(
@@ -151,8 +154,14 @@ def _lost(history: History) -> Iterator[str]:
     for id_, wish in history.promised.items():
         state, taken = history.state(id_), history.taken(id_)
         ended = state in SETTLED if history.states else taken > 0
-        if not ended or (state == "delivered" and not taken):
+        if not ended or (state == "delivered" and taken < _due(history, id_)):
             yield f"{id_} ({wish}) is {state or 'not seen'}"
+
+
+def _due(history: History, id_: str) -> int:
+    """Return how many 2xx stand behind `delivered`: one, and one for each redelivery of what was delivered before."""
+    again = [event for event in history.redelivered.get(id_, ()) if event["result"] == "ok"]
+    return len(again) + 1 if not again or again[0]["was"] == "delivered" else len(again)
 
 
 def _unsettled(history: History) -> Iterator[str]:
@@ -165,6 +174,8 @@ def _unsettled(history: History) -> Iterator[str]:
             yield f"{id_} is dead, and nobody says why"
         if history.state(id_) == "cancelled" and id_ not in history.cancelled:
             yield f"{id_} is cancelled, and nobody did"
+        if history.cancelled.get(id_) == "ok" and history.state(id_) != "cancelled":
+            yield f"{id_} was cancelled, and is {history.state(id_)}"
 
 
 def _false(history: History) -> Iterator[str]:

@@ -55,9 +55,15 @@ class Client:
     api: Callable[[], str]
     parties: tuple[Party, ...] = ()
     acknowledged: dict[str, Party] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
     slowest_s: float = 0.0
     _ended: set[str] = field(default_factory=set)
     _http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S))
+
+    @property
+    def wanted(self) -> set[str]:
+        """The ids that are to be called back: what was acknowledged and not cancelled."""
+        return self.acknowledged.keys() - self.cancelled
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,6 +113,29 @@ class Client:
         """Register, again and again, until it is known."""
         while await self.register(party, request_id, **fields) is Result.UNKNOWN:  # noqa: ASYNC110 - the API is another process
             await asyncio.sleep(AGAIN_S)
+
+    async def change_mind(self, id_: str) -> None:
+        """Ask for what is delivered or dead once more, and cancel what is not; record what came of it."""
+        try:
+            was = str((await self.show(id_))["state"])
+        except (httpx.HTTPError, ValueError):
+            return  # nothing was asked for
+        again = was in {"delivered", "dead"}
+        self._ended.discard(id_)
+        url, headers = f"{self.api()}/v1/registrations/{id_}", self.acknowledged[id_].headers
+        try:
+            call = (
+                self._http.post(f"{url}/redeliver", headers=headers)
+                if again
+                else self._http.delete(url, headers=headers)
+            )
+            status: int | None = (await call).status_code
+        except httpx.HTTPError:
+            status = None
+        result = Result.OK if status in {202, 204} else _result(status, None)
+        self.journal.write("redeliver" if again else "cancel", id=id_, result=result, was=was)
+        if not again and result is not Result.FAILED:
+            self.cancelled.add(id_)
 
     async def note_states(self) -> None:
         """Record the state in which each acknowledged registration is by now, and that nobody else is shown it."""
