@@ -54,6 +54,7 @@ test: install ## unit, property, integration and end-to-end tests: no root, no s
 test-system: install ## tests with Debian's tools, which it installs first
 	command -v promtool || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends prometheus; }
 	command -v systemd-analyze || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends systemd; }
+	command -v npm || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends npm; }
 	command -v ip || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends iproute2; }
 	$(BIN)/pytest tests/system $(ARGS)
 

@@ -74,7 +74,7 @@ def _fernet_keys(value: object) -> object:
 class Settings(BaseModel):
     """What a process is told. Names, defaults and meanings are those of the README's table."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
@@ -94,7 +94,6 @@ class Settings(BaseModel):
     upstream_metrics_hint: bool = False
     api_keys: Annotated[tuple[ClientKey, ...], BeforeValidator(_client_keys)] = Field((), repr=False)
     client_request_limit: Annotated[Limit, BeforeValidator(read_limit)] = Limit(100_000, 60.0)
-    client_pending_limit: int = Field(250_000, ge=1)
     admin_key: Annotated[SecretStr | None, BeforeValidator(_key)] = None
     signing_secret: Annotated[tuple[Secret, ...], BeforeValidator(_signing_secrets)] = Field((), repr=False)
     encryption_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_fernet_keys)] = ()

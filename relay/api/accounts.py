@@ -57,7 +57,7 @@ def _key(value: object) -> object:
 class AccountDraft(BaseModel):
     """An account as the operator writes it. What is absent is as in the default account, now and later."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
     upstream_api_key: Annotated[
         SecretStr, BeforeValidator(_key), Field(min_length=1, max_length=512, strict=False), WithJsonSchema(_KEY_SCHEMA)

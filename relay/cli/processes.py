@@ -77,12 +77,13 @@ def _require_upstream(relay: Relay) -> None:
 
 @dataclass(frozen=True)
 class Everything:
-    """What `run` has started: the API's URL, the sandbox's or None, the client key, and the store."""
+    """What `run` has started: the API's URL, the sandbox's or None, the store, and the client key if it was made."""
 
     api_url: str
     sandbox_url: str | None
     settings: Settings
     store: str
+    made_key: str | None
 
 
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
@@ -96,7 +97,8 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
 @asynccontextmanager
 async def everything(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Everything]:
     """Start the whole relay in this event loop; the worker hands its lanes back when the block ends."""
-    settings = with_made_secrets(settings)
+    is_given, settings = bool(settings.api_keys), with_made_secrets(settings)
+    made_key = None if is_given else settings.api_keys[0].key
     async with AsyncExitStack() as stack:
         store = "RELAY_REDIS_URL"
         if settings.redis_url is None:
@@ -115,7 +117,7 @@ async def everything(settings: Settings, stop: asyncio.Event) -> AsyncIterator[E
         working = asyncio.create_task(Worker(relay).run(stopped))
         stack.push_async_callback(_stop_worker, working, stopped)
         api_url = await stack.enter_async_context(serving(create_app(relay), settings.host, settings.port))
-        yield Everything(api_url, sandbox_url, settings, store)
+        yield Everything(api_url, sandbox_url, settings, store, made_key)
 
 
 async def _end_with(server: EmbeddedValkey, stop: asyncio.Event) -> None:
@@ -147,15 +149,15 @@ def _on_sandbox(settings: Settings, url: str) -> Settings:
 
 
 def _introduce(started: Everything) -> None:
-    client = started.settings.api_keys[0]
+    names = ", ".join(dict.fromkeys(key.client for key in started.settings.api_keys))
     upstream = f"sandbox at {started.sandbox_url}" if started.sandbox_url else started.settings.upstream_url
     click.echo(f"relay: API      {started.api_url}   (readiness at /readyz, metrics at /metrics)")
     click.echo(f"relay: store    {started.store}")
     click.echo(f"relay: upstream {upstream}, at most {started.settings.upstream_limit} calls/seconds")
-    click.echo(f"relay: client   {client.client}, key {client.key}")
+    click.echo(f"relay: client   {names}" + (f", key {started.made_key}" if started.made_key else ""))
     click.echo("relay: see it work: start `relay listen` in another terminal, then register a RequestID with it:")
     click.echo(f"""
   curl -sS {started.api_url}/v1/registrations \\
-    -H 'authorization: Bearer {client.key}' -H 'content-type: application/json' \\
+    -H 'authorization: Bearer {started.made_key or "<a key of RELAY_API_KEYS>"}' -H 'content-type: application/json' \\
     -d '{{"request_id": "7ba60ab0-7054-4856-8590-1b5a9f904ad1", "callback_url": "http://127.0.0.1:9000/"}}'
 """)

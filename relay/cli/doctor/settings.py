@@ -87,12 +87,10 @@ def _kept(settings: Settings, name: str, mend: str) -> Check:
     try:
         with_made_secrets(settings.model_copy(update={"host": "127.0.0.1"}))
     except SettingError as error:
-        return wrong(name, f"the one that `relay run` keeps cannot be read: {error}", "mend RELAY_DATA_DIR's rights")
-    except (ValueError, KeyError):
         return wrong(
             name,
-            "the file in RELAY_DATA_DIR that keeps it is damaged",
-            "restore secrets.json there, or remove it: new ones are made, and what was encrypted is lost",
+            f"the one that `relay run` keeps cannot be read: {error}",
+            "do as it says; new secrets do not open what was encrypted with old ones",
         )
     if settings.redis_url is None:
         return ok(name, "(unset) kept in RELAY_DATA_DIR by `relay run`")
