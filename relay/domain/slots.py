@@ -21,6 +21,23 @@ class Slot:
     till_ms: int
 
 
+NEVER_USED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a turn tells. `number` is its own, `heard` that of the last one whose answer came.
+
+    `ended` are (till, ms for which the slot is held from now or NEVER_USED, number of the report that told it first):
+    whether the turns between `heard` and `number` were taken nobody here knows, so what they told is told again, and
+    the store leaves out what it knows.
+    """
+
+    number: int
+    heard: int
+    ended: list[tuple[int, int, int]]
+
+
 class Slots:
     """Paces the calls of one account evenly over the slots granted; also holds the window on its own clock.
 
@@ -34,8 +51,9 @@ class Slots:
         self._window = Window(limit)
         self._granted: deque[tuple[float, int]] = deque()
         self._next_at = 0.0
-        self._ended: list[tuple[int, float]] = []
-        self._unused: list[int] = []
+        self._ended: list[tuple[int, float | None]] = []
+        self._told: list[tuple[int, float | None, int]] = []
+        self._number = self._heard = 0
 
     def change(self, limit: Limit) -> None:
         """Keep to another limit from the next slot on."""
@@ -78,26 +96,28 @@ class Slots:
         self._window.answered(now)
         self._ended.append((slot.till_ms, now))
 
-    def report(self, now: float) -> tuple[list[tuple[int, int, int]], int]:
-        """Return what ended since the last report, and how many slots were never used.
-
-        What ended is (till, ms for which the slot is held from now, count). What is reported is forgotten.
-        """
+    def report(self, now: float) -> Report:
+        """Return what to tell at the next turn: what has ended, and what was told without being heard."""
+        self._number += 1
+        self._told += [(till_ms, at, self._number) for till_ms, at in self._ended]
+        self._ended = []
         window_s = self.limit.window_s
-        ended = [(till, max(0, ceil((at + window_s - now) * 1000)), 1) for till, at in self._ended]
-        unused = [(till, 0, 1) for till in self._unused]
-        self._ended, self._unused = [], []
-        return ended + unused, len(unused)
+        ended = [
+            (till_ms, NEVER_USED if at is None else max(0, ceil((at + window_s - now) * 1000)), number)
+            for till_ms, at, number in self._told
+        ]
+        return Report(self._number, self._heard, ended)
+
+    def heard(self) -> None:
+        """Hear that the last report was answered. Of what an earlier turn granted nothing more will be heard."""
+        self._heard = self._number
+        self._told = []
 
     def give_back(self) -> None:
         """Use none of the slots in hand."""
-        self._unused.extend(till for _, till in self._granted)
-        self._granted.clear()
-
-    def forget_grants(self) -> None:
-        """Use none of the slots in hand and tell nobody: they come free by themselves."""
+        self._ended.extend((till_ms, None) for _, till_ms in self._granted)
         self._granted.clear()
 
     def _drop_stale(self, now: float) -> None:
         while self._granted and self._granted[0][0] + self._slack_s < now:
-            self._unused.append(self._granted.popleft()[1])
+            self._ended.append((self._granted.popleft()[1], None))

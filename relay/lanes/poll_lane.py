@@ -83,7 +83,7 @@ class PollLane:
             self._stirred = False  # before the turn: what stirs during it wants another one
             await self._try_turn()
         if self._loop.time() - self._turned_at > LEASE_MS / 1000:
-            self._stopping = True
+            await self._stirring.sleep_until(self._turn_due_at())  # nothing may be done until a turn says it is ours
             return
         self._stop_when_set_back()
         await self._expire_late()
@@ -105,7 +105,7 @@ class PollLane:
         return min(self._next_turn_at, self._turned_at + STIRRED_TURN_S) if self._stirred else self._next_turn_at
 
     async def _try_turn(self) -> None:
-        """Take a turn; while the store is out of reach, try again for as long as the lease lasts."""
+        """Take a turn; while the store is out of reach, try again: unless somebody has taken the lane, it goes on."""
         try:
             await self._refresh_account()
             await self._take_changes(await self._turn())
@@ -122,8 +122,8 @@ class PollLane:
             grants = await self._relay.lanes.turn(self.fence, self._rate(), told)
         except StoreUnavailableError:
             self._pending.not_written(told.looks, told.statuses, told.polls)
-            self._polls.slots.forget_grants()
             raise
+        self._polls.slots.heard()
         self._turned_at, self._next_turn_at = started, started + TURN_S
         received = self._loop.time()
         for at_ms, till_ms, count in grants.slots:
@@ -134,14 +134,12 @@ class PollLane:
 
     def _told(self, now: float, *, want: int) -> TurnRequest:
         earliest_ms = floor(self._polls.slots.earliest_in(now) * 1000)
-        ended, unused = self._polls.slots.report(now)
         looks, statuses, polls = self._pending.unwritten()
         return TurnRequest(
             elapsed_ms=round((now - self._turned_at) * 1000),
             want=want,
             since=self._pending.change,
-            ended=ended,
-            unused=unused,
+            slots=self._polls.slots.report(now),
             looks=looks,
             statuses=statuses,
             all_changes=self._behind,

@@ -72,7 +72,8 @@ class Lane:
 
     def _turn(self, now: float) -> None:
         want = self._wanted(now)
-        ended, _ = self._slots.report(now)
+        ended = [(till_ms, max(0, hold_ms), 1) for till_ms, hold_ms, _ in self._slots.report(now).ended]
+        self._slots.heard()
         earliest_in_s = self._slots.earliest_in(now)
         for in_s, till_ms in self._grants.turn(now, ended=ended, want=want, earliest_in_s=earliest_in_s):
             self._slots.grant(now + in_s, till_ms, 1)

@@ -62,7 +62,7 @@ end
 
 local fence = math.max(tonumber(epoch or '0') + 1, now)
 redis.call('HSET', KEYS[1], 'epoch', string.format('%d', fence), 'holder', ARGV[2], 'turned', string.format('%d', now))
-redis.call('HDEL', KEYS[1], 'stirred')
+redis.call('HDEL', KEYS[1], 'stirred', 'told', 'granted')
 redis.call('PERSIST', KEYS[1])
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 return {string.format('%d', fence), holder and 1 or 0}

@@ -10,6 +10,7 @@ from relay import metrics
 from relay.domain.account import LearnedLimit
 from relay.domain.budget import Limit
 from relay.domain.outage import Outages
+from relay.domain.slots import Report
 from relay.domain.task import Looks, Task
 from relay.store import keys, records
 from relay.store.keys import LaneKind, LaneName
@@ -50,16 +51,15 @@ class Grants:
 class TurnRequest:
     """What the holder of a poll lane tells at its turn.
 
-    `elapsed_ms` since its last turn on its own clock; `ended` are (store ms until which the slot was to be held, ms
-    for which it is held now, how many); `looks`, `statuses` and new `polls` of the trail by task; `since` the last
-    change number seen; `earliest_ms` from now is when the pace admits the next slot.
+    `elapsed_ms` since its last turn on its own clock; `slots` as the holder reports them; `looks`, `statuses` and new
+    `polls` of the trail by task; `since` the last change number seen; `earliest_ms` from now is when the pace admits
+    the next slot.
     """
 
     elapsed_ms: int
     want: int
     since: int
-    ended: list[tuple[int, int, int]]
-    unused: int
+    slots: Report
     looks: dict[str, Looks]
     statuses: dict[str, bytes]
     all_changes: bool
@@ -115,10 +115,11 @@ class LaneStore:
             [
                 str(fence.lane), fence.epoch, LEASE_MS, told.elapsed_ms, told.since, PAGE,
                 limit.calls, round(limit.window_s * 1000), round(rate.timeout_s * 1000), quantum_ms,
-                told.want, AHEAD_MS, rate.daily_limit or 0, told.unused,
-                " ".join(f"{till}={hold}={count}" for till, hold, count in told.ended),
+                told.want, AHEAD_MS, rate.daily_limit or 0, told.slots.number,
+                " ".join(f"{till}={hold}={number}" for till, hold, number in told.slots.ended),
                 int(told.all_changes),
                 told.earliest_ms,
+                told.slots.heard,
                 *(word for pair in told.statuses.items() for word in pair),
                 *(
                     word

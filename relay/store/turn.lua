@@ -10,26 +10,31 @@
 -- ARGV[5] the last change number seen                ARGV[6] changes to hand over at most
 -- ARGV[7] calls            ARGV[8] window (ms)       ARGV[9] timeout of a call (ms)   ARGV[10] quantum of slots (ms)
 -- ARGV[11] slots wanted    ARGV[12] how far ahead a slot may be granted (ms)
--- ARGV[13] calls a UTC day, 0 for no limit           ARGV[14] granted slots that were never used
--- ARGV[15] ended calls: 'till=hold=count ...' - the slot that was to be held until `till` is held `hold` ms from now
+-- ARGV[13] calls a UTC day, 0 for no limit           ARGV[14] number of this turn, each greater than the last
+-- ARGV[15] what ended: 'till=hold=number ...' - the slot that was to be held until `till` is held `hold` ms from now, or
+--          was never used (hold -1), as the turn of this number told first
 -- ARGV[16] '1' to hand over changes even if nothing stirred
 -- ARGV[17] ms from now before which no slot is wanted; from there on they are granted one pace apart
--- ARGV[18...] first task and value for each status, then task, looks and new polls of its
+-- ARGV[18] number of the last turn whose answer was heard
+-- ARGV[19...] first task and value for each status, then task, looks and new polls of its
 -- trail, or '', for each of the looks
 --
 -- The lane hash's `slots` is 'till=count ...': so many slots are held until that instant (store ms). A granted slot
 -- is held until its call must have timed out and a window has passed; its answer shortens that to answer + window.
 -- Grants may lie ahead, when held slots come free and the pace comes round: a slot is never promised twice, as the
--- promise itself is held from then on.
+-- promise itself is held from then on. `told` and `granted` are of the last turn: when its answer was not heard, nothing
+-- of what it granted was used, and what it told is told again. A turn that comes late, after a later one, is refused.
 -- Returns false when fenced, else {now, slots in use, ms by which the clock jumped, grants {at, till, count, ...}, next
 -- instant at which a slot comes free or -1, changes {task, number, ...}}.
 
 local HOUR, DAY = 3600000, 86400000
 local now, server_now = store_now()
-local epoch, turned, slots, day, spent, busy, paced, stirred, held_for, unsure = unpack(redis.call(
-  'HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'busy', 'paced', 'stirred', 'window', 'unsure'
+local epoch, turned, slots, day, spent, busy, paced, stirred, held_for, unsure, told, unheard = unpack(redis.call(
+  'HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'busy', 'paced', 'stirred', 'window', 'unsure', 'told',
+  'granted'
 ))
-if epoch ~= ARGV[2] then return false end
+told = tonumber(told or '0')
+if epoch ~= ARGV[2] or tonumber(ARGV[14]) <= told then return false end
 
 local calls, window, timeout, quantum = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local function rounded(at) return math.ceil(at / quantum) * quantum end
@@ -41,8 +46,9 @@ if jump < 500 then jump = 0 end
 local longer = math.max(0, window - (held_for or window))
 local longest = now + tonumber(ARGV[12]) + timeout + window + quantum
 local held = {}
+local function moved(till) return math.min(till + jump + longer, longest) end
 for till, count in string.gmatch(slots or '', '(%d+)=(%d+)') do
-  till = math.min(till + jump + longer, longest)
+  till = moved(till)
   held[till] = (held[till] or 0) + count
 end
 
@@ -52,12 +58,25 @@ if unsure then
   redis.call('HDEL', KEYS[1], 'unsure')
 end
 
-for till, hold, count in string.gmatch(ARGV[15], '(%d+)=(%d+)=(%d+)') do
-  till = till + longer
+local unused = 0
+local function free(till, count)
   if held[till] then held[till] = held[till] - count end
-  if hold ~= '0' then
-    local later = rounded(now + 1 + hold)  -- `now` has lost its fraction of a millisecond
-    held[later] = (held[later] or 0) + count
+end
+if tonumber(ARGV[18]) < told then
+  for till, count in string.gmatch(unheard or '', '(%d+)=(%d+)') do
+    free(moved(till), count)
+    unused = unused + count
+  end
+end
+for till, hold, first in string.gmatch(ARGV[15], '(%d+)=(%-?%d+)=(%d+)') do
+  if tonumber(first) > told then
+    free(till + longer, 1)
+    hold = tonumber(hold)
+    if hold < 0 then unused = unused + 1 end
+    if hold > 0 then
+      local later = rounded(now + 1 + hold)  -- `now` has lost its fraction of a millisecond
+      held[later] = (held[later] or 0) + 1
+    end
   end
 end
 
@@ -79,7 +98,7 @@ if daily > 0 then
   if counted < today then spent, busy = 0, 0 end
   today = math.max(today, counted)  -- a day that was begun too soon goes on
   local gone = math.max(0, server_now - today * DAY)
-  spent, busy = spent - ARGV[14], math.min(gone, (busy or 0) + ARGV[4])
+  spent, busy = spent - unused, math.min(gone, (busy or 0) + ARGV[4])
   want = math.min(want, daily - spent)
   if want > 0 then
     pace = math.max(pace, (DAY - gone) * (busy + HOUR) / (gone + HOUR) / (daily - spent))
@@ -112,9 +131,13 @@ while true do
 end
 for i = 2, #grants, 3 do held[grants[i]] = (held[grants[i]] or 0) + grants[i + 1] end
 
-local kept = {}
+local kept, promised = {}, {}
 for till, count in pairs(held) do kept[#kept + 1] = string.format('%d=%d', till, count) end
-local fields = {'turned', string.format('%d', now), 'slots', table.concat(kept, ' ')}
+for i = 2, #grants, 3 do promised[#promised + 1] = string.format('%d=%d', grants[i], grants[i + 1]) end
+local fields = {
+  'turned', string.format('%d', now), 'slots', table.concat(kept, ' '), 'told', ARGV[14],
+  'granted', table.concat(promised, ' '),
+}
 if daily > 0 then
   for _, word in ipairs({'day', today, 'spent', spent + granted, 'busy', busy}) do fields[#fields + 1] = word end
   if granted > 0 then
@@ -126,9 +149,9 @@ redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 -- Of a task that is not pending any more nothing is written: it has its last word, and will be forgotten.
 local function pending(task) return redis.call('ZSCORE', KEYS[3], task) end
-local first_look, looks, trails = 18 + 2 * (#KEYS - 6), {}, {}
+local first_look, looks, trails = 19 + 2 * (#KEYS - 6), {}, {}
 for i = 7, #KEYS do
-  if pending(ARGV[4 + 2 * i]) then redis.call('SET', KEYS[i], ARGV[5 + 2 * i]) end
+  if pending(ARGV[5 + 2 * i]) then redis.call('SET', KEYS[i], ARGV[6 + 2 * i]) end
 end
 for i = first_look, #ARGV, 3 do
   if pending(ARGV[i]) then

@@ -13,6 +13,7 @@ from relay.context import open_relay
 from relay.domain.budget import Limit
 from relay.domain.errors import FencedError, SettingError, StoreNotDurableError, StoreUnavailableError
 from relay.domain.registration import RegistrationState
+from relay.domain.slots import Report
 from relay.store import keys
 from relay.store.dialing import connection_pool
 from relay.store.keys import LaneKind, LaneName
@@ -141,8 +142,9 @@ async def taken(store: Store, holder: str) -> tuple[LaneStore, Fence]:
 
 async def turn(lanes: LaneStore, fence: Fence) -> Grants:
     told = TurnRequest(
-        elapsed_ms=10**9, want=100, since=0, ended=[], unused=0, looks={}, statuses={}, all_changes=False, earliest_ms=0
-    )
+        elapsed_ms=10**9, want=100, since=0, slots=Report(1, 0, []), looks={}, statuses={}, all_changes=False,
+        earliest_ms=0,
+    )  # fmt: skip
     return await lanes.turn(fence, RATE, told)
 
 

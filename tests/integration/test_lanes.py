@@ -1,5 +1,6 @@
 """Lanes at work: a worker in this process, a real store, the sandbox and a receiver."""
 
+import time
 import zlib
 from collections import Counter
 from dataclasses import replace
@@ -145,7 +146,11 @@ async def looked_at(relay: Relay, registration: Registration) -> bool:
 async def test_a_daily_limit_is_spread_over_the_day(relay: Relay, upstream: Upstream, receiver: Receiver) -> None:
     account = relay.default_account()
     assert account is not None
-    await relay.accounts.put(replace(account, name="frugal", daily_limit=3, api_key=UPSTREAM_KEY))
+    gone_s = time.time() % 86_400
+    calls = max(
+        1, min(3, int((86_400 - gone_s) * 3_600 / (gone_s + 3_600) / 30))
+    )  # half a minute apart, whatever the hour
+    await relay.accounts.put(replace(account, name="frugal", daily_limit=calls, api_key=UPSTREAM_KEY))
     await upstream.plan("slow", stuck=True)
     await wish(relay, "slow", receiver.url(), account="frugal")
     async with working(relay):
@@ -168,3 +173,29 @@ async def spent(relay: Relay, account: str, calls: int) -> bool:
     lane = keys.LaneName(keys.LaneKind.POLL, account)
     turned, found = await relay.store.ask("HMGET", keys.lane(lane), "turned", "spent")
     return turned is not None and found is not None and int(found) == calls
+
+
+async def test_a_holder_that_was_cut_off_past_its_lease_goes_on_where_nobody_took_the_lane(
+    relay: Relay, upstream: Upstream, receiver: Receiver, valkey: Valkey
+) -> None:
+    reclaims = counted("relay_lease_reclaims_total")
+    await upstream.plan("task", stuck=True)
+    registration = await wish(relay, "task", receiver.url())
+    lane = keys.lane(keys.LaneName(keys.LaneKind.POLL, "default"))
+    async with working(relay):
+        await wait_until(lambda: looked_at(relay, registration))
+        epoch = await valkey.ask("HGET", lane, "epoch")
+        valkey.freeze()
+        cut_off_at = time.monotonic()
+        await wait_until(lambda: time.monotonic() > cut_off_at + LEASE_MS / 1000 + 0.5)
+        silent = (await upstream.account())["arrivals"]
+        await wait_until(lambda: time.monotonic() > cut_off_at + LEASE_MS / 1000 + 1.0)
+        assert (await upstream.account())["arrivals"] == silent
+        valkey.thaw()
+        await wait_until(lambda: polled_since(upstream, silent))
+        assert await valkey.ask("HGET", lane, "epoch") == epoch
+    assert counted("relay_lease_reclaims_total") == reclaims
+
+
+async def polled_since(upstream: Upstream, before: int) -> bool:
+    return bool((await upstream.account())["arrivals"] > before)

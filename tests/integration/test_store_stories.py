@@ -28,6 +28,7 @@ from relay.domain.errors import FencedError, IllegalMoveError
 from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.outage import Outages
 from relay.domain.registration import SETTLED, RegistrationState, after_attempt
+from relay.domain.slots import Report
 from relay.domain.task import TaskName, TaskState
 from relay.services.cancel import cancel
 from relay.services.deliver import _make_due
@@ -123,7 +124,7 @@ class Stories(RuleBasedStateMachine):
         self.lanes = {kind: Lane() for kind in LaneKind}
         self.seen: set[str] = set()
         self.left: set[str] = set()
-        self.change = 0
+        self.change = self.turns = 0
         self.run(self.redis.flushall())
 
     def run(self, doing: Awaitable[Any]) -> Any:
@@ -251,8 +252,9 @@ class Stories(RuleBasedStateMachine):
         self.seen, self.change, lane.lapsed = pending, grants.change, False
 
     def _request(self, want: int) -> TurnRequest:
+        self.turns += 1
         return TurnRequest(
-            elapsed_ms=10**9, want=want, since=self.change, ended=[], unused=0,
+            elapsed_ms=10**9, want=want, since=self.change, slots=Report(self.turns, self.turns - 1, []),
             looks={}, statuses={}, all_changes=True, earliest_ms=0,
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -10,6 +11,7 @@ import pytest
 from relay.domain.account import LearnedLimit
 from relay.domain.budget import Limit
 from relay.domain.errors import FencedError
+from relay.domain.slots import NEVER_USED, Report
 from relay.domain.task import Looks
 from relay.store import keys
 from relay.store.deliveries import DeliveryStore
@@ -33,15 +35,22 @@ class Holder:
     lanes: LaneStore
     fence: Fence
     turned_at: float = field(default_factory=time.monotonic)
+    number: int = 0
 
     @property
     def key(self) -> str:
         return keys.lane(self.fence.lane)
 
-    async def turn(self, want: int, rate: Rate = RATE, **told: object) -> Grants:
+    async def turn(self, want: int, rate: Rate = RATE, ended: Iterable[tuple[int, int]] = (), **told: object) -> Grants:
+        """Take a turn that is heard; `ended` are (till, ms for which the slot is held)."""
+        self.number += 1
+        slots = Report(self.number, self.number - 1, [(till, hold, self.number) for till, hold in ended])
+        return await self.turn_as(slots, want, rate, **told)
+
+    async def turn_as(self, slots: Report, want: int, rate: Rate = RATE, **told: object) -> Grants:
         now = time.monotonic()
         request = TurnRequest(
-            elapsed_ms=round((now - self.turned_at) * 1000), want=want, since=0, ended=[], unused=0,
+            elapsed_ms=round((now - self.turned_at) * 1000), want=want, since=0, slots=slots,
             looks={}, statuses={}, all_changes=False, earliest_ms=0,
         )  # fmt: skip
         self.turned_at = now
@@ -67,9 +76,9 @@ def granted(grants: Grants) -> int:
     return sum(count for _, _, count in grants.slots)
 
 
-def named(grants: Grants, *, hold_ms: int) -> list[tuple[int, int, int]]:
+def named(grants: Grants, *, hold_ms: int) -> list[tuple[int, int]]:
     """Return what the holder tells of these slots when their calls have just ended."""
-    return [(till, hold_ms, count) for _, till, count in grants.slots]
+    return [(till, hold_ms) for _, till, count in grants.slots for _ in range(count)]
 
 
 # ---------------------------------------------------------------------- the window
@@ -99,10 +108,10 @@ class Traffic:
                         calls.create_task(self._call(received + at_ms / 1000, till_ms))
                 await asyncio.sleep(0.02)  # a turn's length
 
-    def _told(self) -> list[tuple[int, int, int]]:
+    def _told(self) -> list[tuple[int, int]]:
         now, ended = time.monotonic(), self.ended
         self.ended = []
-        return [(till, max(0, -int(-(at + LIMIT.window_s - now) * 1000 // 1)), 1) for till, at in ended]
+        return [(till, max(0, -int(-(at + LIMIT.window_s - now) * 1000 // 1))) for till, at in ended]
 
     async def _call(self, at: float, till_ms: int) -> None:
         await asyncio.sleep(max(0.0, at - time.monotonic()))  # the slot is still to come
@@ -172,7 +181,7 @@ async def test_an_answer_frees_the_slot_a_window_later(holder: Holder) -> None:
 
 async def test_slots_that_were_never_used_are_free_at_once(holder: Holder) -> None:
     first = await holder.turn(100)
-    after = await holder.turn(100, ended=named(first, hold_ms=0), unused=LIMIT.calls)
+    after = await holder.turn(100, ended=named(first, hold_ms=NEVER_USED))
     assert granted(after) == LIMIT.calls
     assert after.slots[0][0] == 0
 
@@ -181,7 +190,7 @@ async def test_a_smaller_limit_holds_from_the_next_slot_on(holder: Holder) -> No
     smaller = Rate(Limit(2, 0.2), None, timeout_s=1.0)
     first = await holder.turn(100)
     last_two = named(first, hold_ms=180)[-2:]
-    freed = [(till, 0, 1) for _, till, _ in first.slots[:3]]
+    freed = named(first, hold_ms=0)[:3]
     assert granted(await holder.turn(100, smaller, ended=freed)) == 0
     after = await holder.turn(100, smaller, ended=last_two)
     assert (granted(after), after.slots[0][0] >= 179) == (2, True)
@@ -228,9 +237,34 @@ async def test_a_daily_limit_ends_the_day_and_what_was_not_used_does_not_count(h
     today = int((await store.ask("TIME"))[0]) // 86_400
     await store.ask("HSET", holder.key, "day", today, "spent", 7, "busy", 0)
     assert granted(await holder.turn(100, daily)) == 0
-    assert granted(await holder.turn(100, daily, unused=1)) == 1
+    assert granted(await holder.turn(100, daily, ended=[(1, NEVER_USED)])) == 1
     await store.ask("HSET", holder.key, "day", today - 1, "spent", 7, "paced", 0)
-    assert granted(await holder.turn(100, daily)) == 1
+    assert granted(await holder.turn(100, daily)) > 0
+
+
+# ---------------------------------------------------------------------- turns whose answer is lost
+
+
+async def test_what_a_turn_granted_that_was_not_heard_is_free_again(holder: Holder) -> None:
+    assert granted(await holder.turn_as(Report(1, 0, []), 100)) == LIMIT.calls
+    again = await holder.turn_as(Report(2, 0, []), 100)
+    assert (granted(again), again.in_use, again.slots[0][0]) == (LIMIT.calls, LIMIT.calls, 0)
+    assert granted(await holder.turn_as(Report(3, 2, []), 100)) == 0  # the second one was heard
+
+
+async def test_what_is_told_again_counts_once(holder: Holder) -> None:
+    slots = [till for _, till, _ in (await holder.turn_as(Report(1, 0, []), 100)).slots]
+    ended = [(till, 180, 2) for till in slots[:2]]
+    await holder.turn_as(Report(2, 1, ended), 0)
+    after = await holder.turn_as(Report(3, 1, [*ended, (slots[2], 180, 3)]), 0)
+    assert after.in_use == LIMIT.calls
+
+
+async def test_a_turn_that_comes_after_a_later_one_is_refused(holder: Holder) -> None:
+    await holder.turn_as(Report(2, 0, []), 100)
+    with pytest.raises(FencedError):
+        await holder.turn_as(Report(1, 0, []), 100)
+    assert granted(await holder.turn_as(Report(3, 2, []), 100)) == 0
 
 
 # ---------------------------------------------------------------------- death, takeover, clocks

@@ -3,7 +3,7 @@
 import pytest
 
 from relay.domain.budget import Limit
-from relay.domain.slots import Slot, Slots
+from relay.domain.slots import NEVER_USED, Report, Slot, Slots
 
 LIMIT = Limit(8, 4.0)
 SLACK_S = 0.25
@@ -15,6 +15,13 @@ def slots_with(*grants: tuple[float, int, int], limit: Limit = LIMIT) -> Slots:
     for at, till_ms, count in grants:
         slots.grant(at, till_ms, count)
     return slots
+
+
+def told(slots: Slots, now: float) -> list[tuple[int, int]]:
+    """Return what is told at a turn that is heard: (till, ms for which it is held)."""
+    ended = slots.report(now).ended
+    slots.heard()
+    return [(till_ms, hold_ms) for till_ms, hold_ms, _ in ended]
 
 
 def test_without_a_grant_nothing_is_sent() -> None:
@@ -52,18 +59,31 @@ def test_a_grant_that_is_not_used_in_time_is_reported_unused() -> None:
     slots = slots_with((1.0, 9_000, 2), (1.4, 9_500, 1))
     assert slots.ready_at(1.0 + SLACK_S) == 1.0 + SLACK_S
     assert slots.ready_at(1.3) == 1.4
-    assert slots.report(1.3) == ([(9_000, 0, 1), (9_000, 0, 1)], 2)
-    assert slots.report(1.3) == ([], 0)
+    assert told(slots, 1.3) == [(9_000, NEVER_USED), (9_000, NEVER_USED)]
+    assert told(slots, 1.3) == []
 
 
 def test_an_answered_slot_is_held_for_one_window_from_its_answer() -> None:
     slots = slots_with((1.0, 9_000, 1))
     slot = slots.take(1.0)
     assert slot is not None
-    assert slots.report(1.5) == ([], 0)
+    assert told(slots, 1.5) == []
     slots.answered(slot, 2.0)
-    assert slots.report(2.5) == ([(9_000, 3_500, 1)], 0)
-    assert slots.report(2.5) == ([], 0)
+    assert told(slots, 2.5) == [(9_000, 3_500)]
+    assert told(slots, 2.5) == []
+
+
+def test_what_was_told_and_not_heard_is_told_again_under_the_number_it_was_told_first() -> None:
+    slots = slots_with((1.0, 9_000, 2), limit=Limit(1_000, 4.0))
+    first, second = slots.take(1.0), slots.take(1.1)
+    assert first is not None
+    assert second is not None
+    slots.answered(first, 1.5)
+    assert slots.report(2.0) == Report(1, 0, [(9_000, 3_500, 1)])
+    slots.answered(second, 2.0)
+    assert slots.report(3.0) == Report(2, 0, [(9_000, 2_500, 1), (9_000, 3_000, 2)])
+    slots.heard()
+    assert slots.report(3.0) == Report(3, 2, [])
 
 
 def test_a_late_report_holds_nothing_and_a_fraction_is_rounded_up() -> None:
@@ -73,20 +93,14 @@ def test_a_late_report_holds_nothing_and_a_fraction_is_rounded_up() -> None:
     assert second is not None
     slots.answered(first, 1.5)
     slots.answered(second, 4.0001)
-    assert slots.report(9.0) == ([(9_000, 0, 1), (9_000, 1, 1)], 0)
+    assert told(slots, 9.0) == [(9_000, 0), (9_000, 1)]
 
 
 def test_slots_given_back_are_reported_unused_and_not_used() -> None:
     slots = slots_with((1.0, 9_000, 2))
     slots.give_back()
     assert slots.take(1.0) is None
-    assert slots.report(1.0) == ([(9_000, 0, 1), (9_000, 0, 1)], 2)
-
-
-def test_slots_forgotten_are_neither_used_nor_reported() -> None:
-    slots = slots_with((1.0, 9_000, 2))
-    slots.forget_grants()
-    assert (slots.take(1.0), slots.report(1.0)) == (None, ([], 0))
+    assert told(slots, 1.0) == [(9_000, NEVER_USED), (9_000, NEVER_USED)]
 
 
 def test_as_many_are_wanted_as_the_time_ahead_can_use_beyond_those_in_hand() -> None:
