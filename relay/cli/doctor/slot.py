@@ -10,6 +10,7 @@ from enum import StrEnum
 from relay.domain.account import Account
 from relay.domain.answer import Answer
 from relay.domain.errors import FencedError
+from relay.domain.slots import Report
 from relay.store.keys import LaneKind, LaneName
 from relay.store.lanes import Grants, LaneStore, Rate, TurnRequest
 from relay.store.store import Store
@@ -45,7 +46,7 @@ async def in_slot(
         if till_ms is None:
             return NotAsked.SPENT
         answer = await call()
-        await turns.take(want=0, ended=[(till_ms, round(limit.window_s * 1000), 1)])
+        await turns.take(want=0, ended=[(till_ms, round(limit.window_s * 1000))])
     except FencedError:  # the call took longer than the lease: the slot is held until it has run out
         return answer
     finally:
@@ -59,11 +60,15 @@ class _Turns:
     def __init__(self, lanes: LaneStore, fence: Fence, rate: Rate) -> None:
         self._lanes, self._fence, self._rate = lanes, fence, rate
         self._turned_at = time.monotonic()
+        self._number = 0
 
-    async def take(self, *, want: int, ended: list[tuple[int, int, int]]) -> Grants:
+    async def take(self, *, want: int, ended: list[tuple[int, int]]) -> Grants:
+        """Take the next turn; `ended` are (till, ms for which the slot is held). No turn follows one that failed."""
         now = time.monotonic()
+        self._number += 1
+        slots = Report(self._number, self._number - 1, [(till_ms, hold_ms, self._number) for till_ms, hold_ms in ended])
         told = TurnRequest(
-            elapsed_ms=round((now - self._turned_at) * 1000), want=want, since=0, ended=ended, unused=0,
+            elapsed_ms=round((now - self._turned_at) * 1000), want=want, since=0, slots=slots,
             looks={}, statuses={}, all_changes=False, earliest_ms=0,
         )  # fmt: skip
         self._turned_at = now
