@@ -11,8 +11,9 @@ import pytest
 
 from relay.api.app import create_app
 from relay.api.serving import serving
-from relay.context import Relay
+from relay.context import Relay, open_relay
 from relay.domain.gate import GatePolicy
+from relay.settings import Settings
 from relay.store import keys
 from relay.store.keys import LaneKind, LaneName
 from tests.support.clock import wait_until
@@ -34,8 +35,9 @@ async def served(relay: Relay) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def admin(relay: Relay) -> AsyncIterator[httpx.AsyncClient]:
-    async with served(relay) as admin:
+async def admin(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Call the API of a relay of its own: what it is told, workers hear from the store alone."""
+    async with open_relay(settings) as relay, served(relay) as admin:
         yield admin
 
 
