@@ -66,9 +66,11 @@ def routes_at(own_path: str | None) -> list[Route]:
 def _status(shown: Shown) -> Response:
     """Return the upstream's last word on the task; before its first, that it is in the queue."""
     name, task = shown.registration.task_name, shown.task
-    refused = _REFUSED.fullmatch(task.reason or "") if task is not None and task.state is TaskState.REJECTED else None
-    if refused is not None:
-        return _envelope(int(refused[1]), "the upstream refuses this RequestID for good")
+    if task is None or task.state is TaskState.ABANDONED:
+        return _envelope(404, "the relay asks for this RequestID no more: its deadline has passed, or it was cancelled")
+    if task.state is TaskState.REJECTED:
+        refused = _REFUSED.fullmatch(task.reason or "")
+        return _envelope(int(refused[1]) if refused else 500, f"this RequestID was given up: {task.reason}")
     details = DETAILS[name.operation]
     status: Any = _unseen(details.task_type) if shown.task_status is None else orjson.Fragment(shown.task_status)
     return _json({details.id_key: name.request_id, "TaskStatus": status}, 200)

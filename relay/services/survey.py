@@ -50,25 +50,23 @@ class Standing:
 
 async def survey(relay: Relay) -> list[Standing]:
     """Return every account, by name. Raises StoreUnavailableError."""
-    entries = await relay.accounts.all()
-    default = relay.default_account()
-    names = sorted(entries.keys() | ({DEFAULT_ACCOUNT} if default else set()))
-    if (entry := entries.get(DEFAULT_ACCOUNT)) is not None:
-        default = entry.completed(default)
-    pauses = await relay.pauses.all()
-    found: list[Standing] = []
+    accounts, pauses = await _accounts(relay), await relay.pauses.all()
+    names, found = sorted(accounts), list[Standing]()
     for first in range(0, len(names), _AT_ONCE):
         some = names[first : first + _AT_ONCE]
-        accounts = [
-            entry.completed(default) if (entry := entries.get(name)) else (None if name in entries else default)
-            for name in some
-        ]
-        found += await asyncio.gather(
-            *(
-                _standing(relay, name, Origin.ADDED if name in entries else Origin.SETTINGS, account, pauses.get(name))
-                for name, account in zip(some, accounts, strict=True)
-            )
-        )
+        found += await asyncio.gather(*(_standing(relay, name, *accounts[name], pauses.get(name)) for name in some))
+    return found
+
+
+async def _accounts(relay: Relay) -> dict[str, tuple[Origin, Account | None]]:
+    default, entries = relay.default_account(), await relay.accounts.all()
+    found: dict[str, tuple[Origin, Account | None]] = {}
+    if default is not None:
+        found[DEFAULT_ACCOUNT] = Origin.SETTINGS, default
+    if (over := entries.get(DEFAULT_ACCOUNT)) is not None:
+        default = over.completed(default)
+    for name, entry in entries.items():
+        found[name] = Origin.ADDED, None if entry is None else entry.completed(default)
     return found
 
 

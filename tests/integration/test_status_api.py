@@ -168,6 +168,14 @@ async def test_an_id_that_the_upstream_refuses_is_refused_alike(
     assert error_of(await ask(url, "/lead/update/status", RequestID="bad")) == (400, "MXInvalidInputException")
 
 
+async def test_what_nobody_waits_for_any_more_is_not_said_to_be_in_the_queue(relay: Relay, url: str) -> None:
+    registration = await wish(relay, "7ba60ab0", HOOK)
+    headers = {"authorization": "Bearer alice's key"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) as http:
+        assert (await http.delete(f"/v1/registrations/{registration.id}")).status_code == 204
+    assert error_of(await ask(url, "/lead/update/status", RequestID="7ba60ab0")) == (404, "MXNotFoundException")
+
+
 async def test_without_a_store_it_says_so_in_the_upstreams_words(url: str, valkey: Valkey) -> None:
     valkey.freeze()
     try:

@@ -96,7 +96,8 @@ _ENVELOPES = {
     400: "no RequestID, or the upstream refuses it for good",
     401: "no known key",
     403: "the key may not read",
-    404: "nothing of this client is registered for it, or the upstream refuses it for good",
+    404: "nothing of this client waits for it, or the upstream refuses it for good",
+    500: "what asked for it ended its worker again and again: it was given up",
     503: "the store did not answer",
 }
 
