@@ -19,6 +19,7 @@ from relay.domain.delivery import RetryPolicy
 from relay.domain.destination import DestinationPolicy
 from relay.domain.errors import SettingError, StoreNotDurableError
 from relay.domain.gate import GatePolicy
+from relay.domain.quota import Crowd
 from relay.domain.suspicion import SuspicionPolicy
 from relay.domain.task import AnswerPolicy
 from relay.settings import Settings
@@ -67,6 +68,7 @@ class Relay:
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     suspicion: SuspicionPolicy = field(default_factory=SuspicionPolicy)
     on_trial: set[str] = field(default_factory=set)
+    crowds: dict[str, Crowd] = field(default_factory=dict)
     circuits: CircuitPolicy = field(default_factory=CircuitPolicy)
     clock: Callable[[], float] = time.time  # the deliveries' (Unix seconds)
     _fresh: dict[str, tuple[float, Account]] = field(default_factory=dict)

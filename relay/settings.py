@@ -94,6 +94,7 @@ class Settings(BaseModel):
     upstream_metrics_hint: bool = False
     api_keys: Annotated[tuple[ClientKey, ...], BeforeValidator(_client_keys)] = Field((), repr=False)
     client_request_limit: Annotated[Limit, BeforeValidator(read_limit)] = Limit(100_000, 60.0)
+    client_pending_limit: int = Field(250_000, ge=1)
     admin_key: Annotated[SecretStr | None, BeforeValidator(_key)] = None
     signing_secret: Annotated[tuple[Secret, ...], BeforeValidator(_signing_secrets)] = Field((), repr=False)
     encryption_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_fernet_keys)] = ()

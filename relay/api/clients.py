@@ -8,6 +8,7 @@ from relay.api.credentials import KnownKey
 from relay.api.state import AppRequest
 from relay.domain.caller import Scope
 from relay.domain.instant import rfc3339_or_none
+from relay.services.room import under_way
 
 
 async def list_all(request: AppRequest) -> Response:
@@ -18,7 +19,14 @@ async def list_all(request: AppRequest) -> Response:
     clients: dict[str, list[dict[str, object]]] = {}
     for key, used_at in zip(known, last_used, strict=True):
         clients.setdefault(key.caller.client, []).append(_key(key, used_at))
-    document = {"clients": [{"name": name, "keys": found} for name, found in sorted(clients.items())]}
+    document = {
+        "request_limit": str(relay.settings.client_request_limit),
+        "pending_limit": relay.settings.client_pending_limit,
+        "clients": [
+            {"name": name, "keys": found, "pending": await under_way(relay, name)}
+            for name, found in sorted(clients.items())
+        ],
+    }
     return Response(orjson.dumps(document), media_type="application/json")
 
 

@@ -65,3 +65,38 @@ class Spending:
         if window != self._window:
             self._window = window
             self._here = self._told = self._elsewhere = 0
+
+
+class Crowd:
+    """How many registrations of one client are under way: counted in the store now and then, reckoned in between.
+
+    What other processes let in since the last count is not known, so by so much the quota may be exceeded.
+    """
+
+    COUNTED_EACH_S = 1.0
+
+    def __init__(self) -> None:
+        self._counted_at = float("-inf")
+        self._count = 0
+        self._going = 0
+
+    def stale(self, now: float) -> bool:
+        """Whether it is to be counted again; `now` is in seconds of any one clock."""
+        return now - self._counted_at >= self.COUNTED_EACH_S
+
+    def counted(self, count: int, *, now: float) -> None:
+        """Hear how many the store has. Those about to be written may be among them: rather too many than too few."""
+        self._count, self._counted_at = count + self._going, now
+
+    def begin(self, limit: int) -> bool:
+        """Take a place for one that is about to be written, if there is one."""
+        if self._count >= limit:
+            return False
+        self._count += 1
+        self._going += 1
+        return True
+
+    def end(self, *, made: bool) -> None:
+        """Hear what became of it; the place of one that was not made is free again."""
+        self._going -= 1
+        self._count -= not made

@@ -8,10 +8,17 @@ from relay.crash import Point
 from relay.domain import message
 from relay.domain.destination import Verdict, parse
 from relay.domain.draft import Draft
-from relay.domain.errors import DestinationRefusedError, FieldError, InvalidRequestError, StoreUnavailableError
+from relay.domain.errors import (
+    DestinationRefusedError,
+    FieldError,
+    InvalidRequestError,
+    QuotaExceededError,
+    StoreUnavailableError,
+)
 from relay.domain.event import EventName
 from relay.domain.registration import Registration, after_task, registration_id
 from relay.domain.task import Task, TaskName, after_join
+from relay.services.room import take_room
 from relay.store import keys
 from relay.store.write import Write
 from relay.traces import Span
@@ -25,15 +32,36 @@ async def register(relay: Relay, client: str, draft: Draft, *, now: float) -> tu
     """Return the client's registration, and whether it is new.
 
     When it returns, one script has written all of it. Raises InvalidRequestError, DestinationRefusedError,
-    StoreUnavailableError; then nothing was promised.
+    QuotaExceededError, StoreUnavailableError; then nothing was promised.
     """
     drafted = await _drafted(relay, client, draft, now)
+    try:
+        crowd = await take_room(relay, client)
+    except QuotaExceededError:
+        existing = await relay.store.registration(drafted.id)
+        if existing is None:
+            raise
+        return existing, False
+    created = False
+    try:
+        registration, created = await _registered(relay, drafted, now)
+    finally:
+        crowd.end(made=created)
+    return registration, created
+
+
+async def _registered(relay: Relay, drafted: Registration, now: float) -> tuple[Registration, bool]:
+    name = drafted.task_name
     with log.bound(registration=drafted.id), traces.registering() as span:
-        span.note(registration=drafted.id, account=draft.account, operation=draft.operation)
+        span.note(registration=drafted.id, account=name.account, operation=name.operation)
         registration, created = await _written(relay, replace(drafted, traceparent=span.traceparent), span, now)
         if created:
             logger.info(
-                "registered", client=client, account=draft.account, operation=draft.operation, state=registration.state
+                "registered",
+                client=drafted.client,
+                account=name.account,
+                operation=name.operation,
+                state=registration.state,
             )
         return registration, created
 

@@ -52,8 +52,9 @@ async def _registrations(store: Store) -> dict[str, int]:
 
 async def waiting_for(store: Store, account: str) -> tuple[int, int]:
     """Return how many of the account's tasks are pending, and how many of its callbacks are under way."""
-    pending, due = await _each(store, [("ZCARD", keys.pending(account)), ("ZCARD", keys.due(account))])
-    return pending, due
+    zsets = (keys.pending(account), keys.due(account), keys.parked(account))
+    pending, due, parked = await _each(store, [("ZCARD", zset) for zset in zsets])
+    return pending, due + parked
 
 
 async def _each(store: Store, commands: list[tuple[Any, ...]]) -> list[Any]:

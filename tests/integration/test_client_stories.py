@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ from tests.support.valkey import Valkey
 STORIES, STEPS = 20, 30
 CLIENTS = ("alice", "bob", "carol")
 FINAL = Answer(AnswerKind.FINAL, b'{"Status":"Success"}', TaskOutcome.SUCCEEDED)
-OF_ONE_ANSWER = {"date", "ratelimit"}
+OF_ONE_ANSWER = {"date", "ratelimit", "x-request-id"}
 
 clients = st.sampled_from(CLIENTS)
 requests = st.sampled_from(["a", "b"])
@@ -175,6 +176,12 @@ class Stories(RuleBasedStateMachine):
             assert answer.status_code == 404
             assert _seen(answer) == _seen(absent)
 
+    @rule(client=clients)
+    def hear(self, client: str) -> None:
+        own = {id_ for id_, owner in self.owners.items() if owner == client}
+        heard = self.run(_heard(self.stage.http[client], len(own)))
+        assert {one["id"] for one in heard} <= own
+
 
 def _seen(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
     return answer.status_code, answer.content, [one for one in answer.headers.items() if one[0] not in OF_ONE_ANSWER]
@@ -182,6 +189,20 @@ def _seen(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
 
 async def _awaited(doing: Awaitable[Any]) -> Any:
     return await doing
+
+
+async def _heard(http: httpx.AsyncClient, count: int) -> list[Any]:
+    """Return the client's first events: each of its registrations has one at least."""
+    heard: list[Any] = []
+    if count == 0:
+        return heard
+    async with http.stream("GET", "/v1/events", headers={"last-event-id": "0"}) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                heard.append(orjson.loads(line.removeprefix("data: ")))
+            if len(heard) == count:
+                break
+    return heard
 
 
 async def _finished(relay: Relay, name: TaskName) -> None:

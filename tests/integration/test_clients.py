@@ -66,6 +66,10 @@ class Served:
         async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False) as http:
             yield http
 
+    async def ask_json(self, key: str, wish: dict[str, str]) -> httpx.Response:
+        async with self.with_key(key) as http:
+            return await http.post("/v1/registrations", json=wish)
+
     async def ask(self, method: str, path: str, key: str) -> httpx.Response:
         async with self.with_key(key) as http, http.stream(method, path) as answer:
             if not answer.headers["content-type"].startswith("text/event-stream"):  # which has no end
@@ -189,6 +193,35 @@ async def test_processes_share_the_quota_for_requests(valkey: Valkey) -> None:
             return answer.status_code == 429 and match is not None and match[1] == "0"
 
         await wait_until(heard)
+
+
+async def test_the_quota_for_pending_registrations_is_kept_and_room_is_made_by_what_ends(valkey: Valkey) -> None:
+    async with served(valkey, client_pending_limit=3) as api, api.with_key("alice's key") as alice:
+        wishes = [WISH | {"request_id": f"task-{number}"} for number in range(5)]
+        made = [await alice.post("/v1/registrations", json=wish) for wish in wishes]
+        again = await alice.post("/v1/registrations", json=wishes[0])
+        bobs = await api.ask_json("bob's key", WISH)
+        await alice.delete(made[0].headers["location"])
+
+        async def there_is_room() -> bool:
+            return (await alice.post("/v1/registrations", json=wishes[4])).status_code == 201
+
+        await wait_until(there_is_room)
+        shown = (await api.ask("GET", "/v1/clients", ADMIN_KEY)).json()
+
+    assert [answer.status_code for answer in made] == [201, 201, 201, 429, 429]
+    assert (again.status_code, bobs.status_code) == (200, 201)
+    assert (made[3].json()["code"], made[3].json()["violated-policies"]) == ("quota_exceeded", ["pending"])
+    assert int(made[3].headers["retry-after"]) >= 1
+    assert (shown["pending_limit"], {one["name"]: one["pending"] for one in shown["clients"]}["alice"]) == (3, 3)
+
+
+async def test_a_batch_is_taken_as_far_as_the_quota_goes(valkey: Valkey) -> None:
+    async with served(valkey, client_pending_limit=10) as api, api.with_key("alice's key") as alice:
+        wishes = [WISH | {"request_id": f"task-{number}"} for number in range(50)]
+        answer = await alice.post("/v1/registrations/batch", json={"registrations": wishes})
+    statuses = [result["status"] for result in answer.json()["results"]]
+    assert sorted(statuses) == [201] * 10 + [429] * 40
 
 
 async def test_the_operator_sees_the_clients_keys_scopes_and_last_use_and_never_a_key(api: Served) -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.domain.budget import Limit
-from relay.domain.quota import Spending
+from relay.domain.quota import Crowd, Spending
 
 limits = st.builds(Limit, calls=st.integers(1, 20), window_s=st.sampled_from([0.5, 1.0, 60.0]))
 steps = st.lists(st.tuples(st.sampled_from(["spend", "spend", "tell"]), st.integers(0, 2)), max_size=200)
@@ -64,3 +64,25 @@ def test_what_is_shown_is_what_is_left(limit: Limit, calls: int, now: float) -> 
     policy, standing = dict(shown[0].fields)[b"ratelimit-policy"], dict(shown[0].fields)[b"ratelimit"]
     assert policy.startswith(b'"requests";q=')
     assert standing.startswith(b'"requests";r=')
+
+
+@given(st.integers(0, 5), st.lists(st.sampled_from(["begin", "made", "not made", "settled", "count"]), max_size=100))
+def test_one_process_lets_in_as_many_as_may_be_under_way_and_never_more(limit: int, steps: list[str]) -> None:
+    crowd, stored, going = Crowd(), 0, 0
+    for step in steps:
+        if step == "begin":
+            going += crowd.begin(limit)
+        elif step == "settled":
+            stored = max(0, stored - 1)
+        elif step == "count":
+            crowd.counted(stored, now=0.0)
+        elif going:
+            going -= 1
+            stored += step == "made"
+            crowd.end(made=step == "made")
+        assert stored + going <= limit
+    while going:
+        going -= 1
+        crowd.end(made=False)
+    crowd.counted(stored, now=0.0)
+    assert crowd.begin(limit) == (stored < limit)

@@ -66,6 +66,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("api_keys", "alice:a,bob:b:with:colons", (ClientKey("alice", "a"), ClientKey("bob", "b:with:colons"))),
         ("api_keys", f" alice:{HASHED} , ", (ClientKey("alice", HASHED),)),
         ("client_request_limit", "10/1", Limit(10, 1.0)),
+        ("client_pending_limit", "10", 10),
         ("signing_secret", f"{SIGNING_SECRET},{OLD_SECRET}", (Secret(b"s" * 32), Secret(b"o" * 32))),
         ("callback_allow", "127.0.0.0/8, ::1/128", (ip_network("127.0.0.0/8"), ip_network("::1/128"))),
         ("callback_ports", "443, 9000", {443, 9000}),

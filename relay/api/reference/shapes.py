@@ -160,11 +160,14 @@ class ClientShape(Shape):
 
     name: str
     keys: list[KeyShape]
+    pending: Annotated[int, Field(ge=0, description="its registrations that are pending or delivering")]
 
 
 class ClientsShape(Shape):
-    """Every client."""
+    """Every client, and the quotas of each."""
 
+    request_limit: Annotated[str, Field(description="calls/seconds")]
+    pending_limit: Annotated[int, Field(ge=1)]
     clients: list[ClientShape]
 
 
