@@ -4,6 +4,7 @@ import time
 from base64 import b64decode
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from relay.domain.signature import Refusal, Secret, new_secret, sign, verify
@@ -40,6 +41,20 @@ def test_the_published_vectors_come_out(key: str, message_id: str, timestamp: in
         "webhook-timestamp": str(timestamp),
         "webhook-signature": signature,
     }
+
+
+def test_the_published_signature_of_another_version_is_right_and_is_neither_taken_nor_in_the_way() -> None:
+    pair = b64decode("6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==")
+    signature = "hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+    message_id, timestamp, body = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}'
+    content = f"{message_id}.{timestamp}.".encode() + body
+    Ed25519PublicKey.from_public_bytes(pair[32:]).verify(b64decode(signature), content)
+
+    headers = sign([NEW], message_id=message_id, timestamp=timestamp, body=body)
+    alone = headers | {"webhook-signature": f"v1a,{signature}"}
+    beside = headers | {"webhook-signature": f"v1a,{signature} {headers['webhook-signature']}"}
+    assert verify([NEW], alone, body, now=timestamp) is Refusal.NO_MATCH
+    assert verify([NEW], beside, body, now=timestamp) is None
 
 
 @pytest.mark.parametrize("secret", [OLD, NEW])
