@@ -105,7 +105,9 @@ class DeliveryLane:
         started = self._loop.time()
         park, recall = self._parking.leaving(), self._parking.recalls()
         try:
-            claims = await self._relay.deliveries.claim(self.fence, want=self._want, park=park, recall=recall)
+            claims = await self._relay.deliveries.claim(
+                self.fence, want=self._want, park=park, crowds=self._parking.crowds(), recall=recall
+            )
             self._renewed_at = started
             self._parked(park)
             await self._offer_all(claims.claimed)
@@ -154,11 +156,12 @@ class DeliveryLane:
         return Delivery(id_, target.origin if isinstance(target, Target) else "", client, self._account)
 
     def _begin(self, delivery: Delivery) -> None:
-        attempt = self._loop.create_task(self._attempt(delivery))
+        attempt = self._loop.create_task(self._attempt(delivery, self._loop.time()))
         self._attempts.add(attempt)
         attempt.add_done_callback(lambda attempt: self._end(delivery, attempt))
 
-    async def _attempt(self, delivery: Delivery) -> Tried | None:
+    async def _attempt(self, delivery: Delivery, begun_at: float) -> Tried | None:
+        self._desk.lagged(self._loop.time() - begun_at)
         log.bind(registration=delivery.id)
         if self._care.rest_s(delivery.id) > 0:
             return None  # its claim lapses, and it is claimed again

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-BACKLOG = 16  # how many wait here, so that whoever gets room has the next at hand; more are parked
+from relay.domain.admission import party
+
+BACKLOG = 32  # how many wait here, so that whoever gets room has the next at hand; more are parked
 MAX_PARKED = 2_000  # a turn: a script takes some thousands of arguments, not more
 MAX_RECALLS = 64  # places a turn
+MAX_CROWDS = 16  # that are looked for in each record that is due
 
 
 class Parking:
@@ -44,6 +47,10 @@ class Parking:
     def short(self, places: Iterable[str]) -> bool:
         """Whether one of the places has some parked, and few that wait here."""
         return any(place in self._places and self._waiting(place) <= BACKLOG // 2 for place in places)
+
+    def crowds(self) -> list[str]:
+        """Return hosts and clients that have some parked: whatever else of theirs is due is to be parked too."""
+        return list(islice((place for place in self._places if any(party(place))), MAX_CROWDS))
 
     def recalls(self) -> list[tuple[str, int]]:
         """Return from which places to recall how many."""

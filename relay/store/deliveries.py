@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from relay.domain.admission import party
 from relay.store import keys, records
 from relay.store.lanes import LEASE_MS
 from relay.store.scripts import Script
@@ -27,16 +28,26 @@ class DeliveryStore:
         self._claim = Script(store.link, "claim")
 
     async def claim(
-        self, fence: Fence, *, want: int, park: Sequence[tuple[str, str]] = (), recall: Sequence[tuple[str, int]] = ()
+        self,
+        fence: Fence,
+        *,
+        want: int,
+        park: Sequence[tuple[str, str]] = (),
+        crowds: Sequence[str] = (),
+        recall: Sequence[tuple[str, int]] = (),
     ) -> Claims:
-        """Take one turn of a delivery lane: claim up to `want` due ids, park (place, id), recall (place, how many)."""
+        """Take one turn of a delivery lane: claim up to `want` due ids, park (place, id), recall (place, how many).
+
+        Of a host or client in `crowds` everything that is due is parked, a few thousand a turn.
+        """
         lane = fence.lane
-        pairs: tuple[tuple[str, str | int], ...] = (*park, *recall)
         answer = await self._claim(
             [keys.lane(lane), keys.LANES, keys.due(lane.account), keys.parked(lane.account)],
             [
-                str(lane), fence.epoch, LEASE_MS, want, round(CLAIM_S * 1000), len(park),
-                *(word for pair in pairs for word in pair),
+                str(lane), fence.epoch, LEASE_MS, want, round(CLAIM_S * 1000), keys.registrations(lane.account),
+                len(park), *(word for pair in park for word in pair),
+                len(crowds), *(word for place in crowds for word in (place, records.addressed(*party(place)))),
+                *(word for pair in recall for word in pair),
             ],
         )  # fmt: skip
         next_due_ms, claimed, *recalled = held(answer, fence)

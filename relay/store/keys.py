@@ -73,6 +73,11 @@ def registration(id_: str) -> str:
     return f"relay:{{{id_[_ID_SHARD]}}}:reg:{id_}"
 
 
+def registrations(account: str) -> str:
+    """Return what the keys of the account's registrations begin with."""
+    return f"{_tag(account)}:reg:"
+
+
 def body(id_: str) -> str:
     return f"relay:{{{id_[_ID_SHARD]}}}:body:{id_}"
 

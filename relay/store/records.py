@@ -145,6 +145,11 @@ def read_addressee(value: bytes) -> tuple[str, str]:
     return fields["client"], fields["callback_url"]
 
 
+def addressed(client: str, origin: str) -> bytes:
+    """Return what the records of registrations of this client, or for this origin, contain; the other is empty."""
+    return b'"client":%s' % orjson.dumps(client) if client else b'"callback_url":"%s/' % origin.encode()
+
+
 def _lean_attempt(attempt: Attempt) -> list[Any]:
     lean = [attempt.at, attempt.outcome, attempt.status_code, attempt.duration_s]
     return [*lean, attempt.excerpt] if attempt.excerpt else lean

@@ -292,11 +292,15 @@ async def test_workers_share_the_lanes_evenly_and_one_that_leaves_counts_no_more
 # ---------------------------------------------------------------------- claim
 
 
-async def due_registration(store: Store, *, delay_s: float, client: str = "alice") -> str:
+async def due_registration(
+    store: Store, *, delay_s: float, client: str = "alice", url: str = URL, metadata: str = "{}"
+) -> str:
     """Write a delivering registration, due in `delay_s`; return its id."""
     registration = a_registration(
-        id=registration_id(client, NAME, URL),
+        id=registration_id(client, NAME, url),
         client=client,
+        callback_url=url,
+        metadata=metadata,
         state=RegistrationState.DELIVERING,
         outcome=TaskOutcome.SUCCEEDED,
         final_at=NOW,
@@ -374,6 +378,35 @@ async def test_parking_twice_is_parking_once(store: Store, lanes: LaneStore, del
     for _ in range(2):  # the second after an answer that was lost
         await deliveries.claim(fence, want=0, park=[("client alice", id_)])
     assert (await deliveries.claim(fence, want=0, recall=[("client alice", 9)])).recalled == [[id_]]
+
+
+async def test_those_of_a_crowd_are_parked_unseen_and_nobody_else(
+    store: Store, lanes: LaneStore, deliveries: DeliveryStore
+) -> None:
+    flood = [await due_registration(store, delay_s=0.0, client="flood", url=f"{URL}/{number}") for number in range(5)]
+    hung = [await due_registration(store, delay_s=0.0, url=f"https://hung.example/{number}") for number in range(3)]
+    others = [
+        await due_registration(store, delay_s=0.0, url=url, client=client, metadata='{"client":"flood"}')
+        for client, url in (("alice", "https://hung.example.org/"), ("flood2", URL), ('"client":"flood"', URL))
+    ]
+    fence = await acquired(lanes, DELIVERIES)
+    claims = await deliveries.claim(fence, want=20, crowds=["client flood", "https://hung.example"])
+    assert sorted(claims.claimed) == sorted(others)
+    again = await deliveries.claim(fence, want=0, recall=[("client flood", 9), ("https://hung.example", 9)])
+    assert [sorted(ids) for ids in again.recalled] == [sorted(flood), sorted(hung)]
+
+
+async def test_one_that_is_due_again_is_not_recalled_before_its_time(
+    store: Store, lanes: LaneStore, deliveries: DeliveryStore
+) -> None:
+    first, second = await ranked_registrations(store, 2)
+    fence = await acquired(lanes, DELIVERIES)
+    await deliveries.claim(fence, want=0, park=[("client 0", first), ("client 0", second)])
+    tried = Write(fence)
+    tried.due("default", first, delay_s=60.0)  # it was being tried all the same, and failed
+    assert await store.commit(tried) is None
+    assert (await deliveries.claim(fence, want=0, recall=[("client 0", 1)])).recalled == [[second]]
+    assert await in_ms(store, keys.due("default"), first) > 50_000
 
 
 async def test_a_lane_with_parked_deliveries_wants_its_next_holder_at_once(
