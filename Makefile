@@ -11,11 +11,13 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 # uv installs in a second. Where it cannot reach the registry (it does not read pip.conf), pip does it.
 install = $(BIN)/uv pip install -q --python $(BIN)/python $(1) || $(BIN)/python -m pip install -q $(1)
+# A command that the tests need, and the Debian package that brings it.
+debian = command -v $(1) >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends $(2); }
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: docs help install run demo check lint fmt test test-system fault soak bench lock clean
+.PHONY: docs help install run demo check lint fmt test test-system fault soak bench screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,10 +54,11 @@ test: install ## unit, property, integration and end-to-end tests: no root, no s
 	$(BIN)/pytest tests/unit tests/property tests/integration tests/e2e $(ARGS)
 
 test-system: install ## tests with Debian's tools, which it installs first
-	command -v promtool || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends prometheus; }
-	command -v systemd-analyze || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends systemd; }
-	command -v npm || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends npm; }
-	command -v ip || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends iproute2; }
+	$(call debian,promtool,prometheus)
+	$(call debian,systemd-analyze,systemd)
+	$(call debian,npm,npm)
+	$(call debian,ip,iproute2)
+	$(call debian,chromium,chromium)
 	$(BIN)/pytest tests/system $(ARGS)
 
 fault: install ## kill, freeze, starve and cut everything; histories are checked (ROUNDS=100 SEED=7 ARGS="-k worker")
@@ -69,6 +72,9 @@ bench: install ## benchmarks: tables of ratios within one run
 	$(BIN)/python -m tests.bench.bench_api $(ARGS)
 	$(BIN)/python -m tests.bench.bench_polling --quick $(ARGS)
 	$(BIN)/python -m tests.bench.bench_reality $(ARGS)
+
+screenshots: install ## take the pictures of the console anew (needs Debian's chromium)
+	SCREENSHOTS=deploy/screenshots $(BIN)/pytest -q tests/system/test_console.py
 
 lock: install ## solve the dependencies anew (ARGS=--upgrade for the newest versions)
 	$(LOCK) $(ARGS) requirements.in -o requirements-build.txt

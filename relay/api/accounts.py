@@ -167,6 +167,7 @@ def _document(standing: Standing) -> dict[str, Any]:
         "limit_in_use": None if (in_use := standing.limit_in_use) is None else str(in_use),
         "pending": standing.pending,
         "delivering": standing.delivering,
+        "calls_in_use": standing.calls_in_use,
     }
 
 

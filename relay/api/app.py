@@ -10,8 +10,20 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from relay.api import accounts, clients, events, health, listing, registering, registrations, status, timeline
+from relay.api import (
+    accounts,
+    clients,
+    events,
+    health,
+    listing,
+    overview,
+    registering,
+    registrations,
+    status,
+    timeline,
+)
 from relay.api.auth import RateLimitFields
+from relay.api.console import routes as console
 from relay.api.correlation import Correlation
 from relay.api.credentials import Keys
 from relay.api.ledger import Ledger
@@ -32,6 +44,7 @@ ROUTES = [
     Route("/v1/registrations/{id}/redeliver", registrations.deliver_again, methods=["POST"]),
     Route("/v1/registrations/{id}/events", timeline.read_timeline, methods=["GET"]),
     Route("/v1/events", events.read_stream, methods=["GET"]),
+    Route("/v1/overview", overview.read, methods=["GET"]),
     Route("/v1/clients", clients.list_all, methods=["GET"]),
     Route("/v1/accounts", accounts.list_all, methods=["GET"]),
     Route("/v1/accounts/{name}", accounts.read, methods=["GET"]),
@@ -40,6 +53,7 @@ ROUTES = [
     *status.ROUTES,
     *health.ROUTES,
     *reference.ROUTES,
+    *console.ROUTES,
 ]
 
 

@@ -14,6 +14,7 @@ _COMMANDS = {
     "sandbox": "relay.cli.sandbox",
     "listen": "relay.cli.listen",
     "register": "relay.cli.register",
+    "status": "relay.cli.status",
     "redeliver": "relay.cli.redeliver",
     "demo": "relay.cli.demo.command",
     "doctor": "relay.cli.doctor.command",

@@ -24,7 +24,8 @@ class Origin(StrEnum):
 class Standing:
     """An account as it stands. `account` is None when it cannot be used: its key cannot be read, or it has no URL.
 
-    `pending` are tasks that wait for the upstream, `delivering` are callbacks under way.
+    `pending` are tasks that wait for the upstream, `delivering` callbacks under way, `calls_in_use` slots of the
+    budget that are held just now.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Standing:
     learned: LearnedLimit | None
     pending: int
     delivering: int
+    calls_in_use: int
 
     @property
     def limit_learned(self) -> Limit | None:
@@ -82,5 +84,7 @@ async def stand(relay: Relay, name: str) -> Standing | None:
 
 
 async def _standing(relay: Relay, name: str, origin: Origin, account: Account | None, pause: Pause | None) -> Standing:
-    learned, (pending, delivering) = await asyncio.gather(relay.lanes.learned(name), waiting_for(relay.store, name))
-    return Standing(name, origin, account, pause, learned, pending, delivering)
+    learned, (pending, delivering), calls_in_use = await asyncio.gather(
+        relay.lanes.learned(name), waiting_for(relay.store, name), relay.lanes.slots_in_use(name)
+    )
+    return Standing(name, origin, account, pause, learned, pending, delivering, calls_in_use)

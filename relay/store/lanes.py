@@ -143,6 +143,13 @@ class LaneStore:
         limit, said, at = orjson.loads(value)
         return LearnedLimit(Limit.parse(limit), Limit.parse(said), at)
 
+    async def slots_in_use(self, account: str) -> int:
+        """Return how many slots of the account's budget are held just now, those granted for the next second too."""
+        lane = keys.lane(LaneName(LaneKind.POLL, account))
+        slots, now_ms = await asyncio.gather(self._store.ask("HGET", lane, "slots"), self._store.now_ms())
+        held = (slot.split(b"=") for slot in (slots or b"").split())
+        return sum(int(count) for till, count in held if int(till) > now_ms)
+
     async def keep_model(self, fence: Fence, model: bytes) -> None:
         """Keep what the holder has learned of its tasks. Raises FencedError."""
         await self._keep_field(fence, "model", model)

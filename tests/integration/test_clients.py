@@ -25,6 +25,7 @@ KEYS = "alice:alice's key,alice[read]:alice's other key,bob[register]:bob's key,
 # What each route asks of a key. A route that is not here has no rule, and fails the test.
 OPEN = "open"
 UPSTREAM = "the upstream's own way: x-api-key, and a key that may read"
+CONSOLE_FILES = ("console.css", "console.js", "elements.js", "history.js", "relay.js", "views.js")
 RULES: dict[tuple[str, str], Scope | str] = {
     ("POST", "/v1/registrations"): Scope.REGISTER,
     ("GET", "/v1/registrations"): Scope.READ,
@@ -34,6 +35,7 @@ RULES: dict[tuple[str, str], Scope | str] = {
     ("POST", "/v1/registrations/{id}/redeliver"): Scope.REGISTER,
     ("GET", "/v1/registrations/{id}/events"): Scope.READ,
     ("GET", "/v1/events"): Scope.READ,
+    ("GET", "/v1/overview"): Scope.READ,
     ("GET", "/v1/clients"): Scope.ADMIN,
     ("GET", "/v1/accounts"): Scope.ADMIN,
     ("GET", "/v1/accounts/{name}"): Scope.ADMIN,
@@ -46,6 +48,9 @@ RULES: dict[tuple[str, str], Scope | str] = {
     ("GET", "/openapi.json"): OPEN,
     ("GET", "/docs"): OPEN,
     ("GET", "/docs/reference.css"): OPEN,
+    ("GET", "/"): OPEN,
+    ("GET", "/console"): OPEN,
+    **{("GET", f"/console/{name}"): OPEN for name in CONSOLE_FILES},
 }
 BAD_AUTHORIZATIONS = [
     None, "", "Bearer", "Bearer nobody's", "Basic YWxpY2U6YWxpY2UncyBrZXk=", "alice's key", "Bearer alice",

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from relay.api.accounts import AccountDraft
-from relay.api.reference import shapes
+from relay.api.reference import operator_shapes, shapes
 from relay.api.registering import MAX_BATCH
 from relay.domain.caller import Scope
 from relay.domain.draft import Draft
@@ -157,22 +157,26 @@ CALLS = (
         problems=(InvalidRequestError,),
     ),
     Call(
+        "GET", "/v1/overview", Topic.REGISTRATIONS, "Count registrations by state; the admin's are everybody's",
+        Scope.READ, {200: Answer("who asks, and the counts", shapes.OverviewShape)},
+    ),
+    Call(
         "GET", "/v1/clients", Topic.OPERATOR, "List clients and when their keys were last used",
-        Scope.ADMIN, {200: Answer("every client", shapes.ClientsShape)},
+        Scope.ADMIN, {200: Answer("every client", operator_shapes.ClientsShape)},
     ),
     Call(
         "GET", "/v1/accounts", Topic.OPERATOR, "List accounts as they stand",
-        Scope.ADMIN, {200: Answer("every account", shapes.AccountsShape)},
+        Scope.ADMIN, {200: Answer("every account", operator_shapes.AccountsShape)},
     ),
     Call(
         "GET", "/v1/accounts/{name}", Topic.OPERATOR, "See an account; its upstream key never comes out",
-        Scope.ADMIN, {200: Answer("as it stands", shapes.AccountShape)}, problems=(NotFoundError,),
+        Scope.ADMIN, {200: Answer("as it stands", operator_shapes.AccountShape)}, problems=(NotFoundError,),
     ),
     Call(
         "PUT", "/v1/accounts/{name}", Topic.OPERATOR, "Add or change an account",
         Scope.ADMIN, {
-            201: Answer("it is added", shapes.AccountShape),
-            200: Answer("it is changed", shapes.AccountShape),
+            201: Answer("it is added", operator_shapes.AccountShape),
+            200: Answer("it is changed", operator_shapes.AccountShape),
         }, body=AccountDraft, problems=(*_BODY, NotFoundError),
     ),
     Call(
@@ -180,11 +184,14 @@ CALLS = (
         Scope.ADMIN, {204: Answer("it is removed")}, problems=(NotFoundError, InSettingsError),
     ),
     *(_status_call(details.status_path, operation) for operation, details in DETAILS.items()),
-    Call("GET", "/healthz", Topic.HEALTH, "Does the process answer?", None, {200: Answer("yes", shapes.LivenessShape)}),
+    Call(
+        "GET", "/healthz", Topic.HEALTH, "Does the process answer?", None,
+        {200: Answer("yes", operator_shapes.LivenessShape)},
+    ),
     Call(
         "GET", "/readyz", Topic.HEALTH, "Does the store answer, and would it keep what is acknowledged?", None, {
-            200: Answer("yes, or it is degraded and that is allowed", shapes.ReadinessShape),
-            503: Answer("no", shapes.ReadinessShape),
+            200: Answer("yes, or it is degraded and that is allowed", operator_shapes.ReadinessShape),
+            503: Answer("no", operator_shapes.ReadinessShape),
         },
     ),
     Call("GET", "/metrics", Topic.HEALTH, "Prometheus text", None, {200: Answer("the metrics", media_type=TEXT)}),

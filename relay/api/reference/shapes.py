@@ -9,7 +9,6 @@ from relay.domain.event import EventName
 from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.registration import DeathReason, RegistrationState
 from relay.domain.timeline import HappeningName
-from relay.services.survey import Origin
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC, milliseconds")]
 RegistrationId = Annotated[str, Field(pattern=r"^reg_[0-9a-f]{34}$")]
@@ -101,6 +100,14 @@ class PageShape(Shape):
     next_cursor: str | None
 
 
+class OverviewShape(Shape):
+    """Who asks (null: the admin, for everybody), and how many registrations are in each state."""
+
+    client: str | None
+    scopes: list[str]
+    registrations: dict[RegistrationState, int]
+
+
 class FieldErrorShape(Shape):
     """One wrong field: its JSON pointer, and what is wrong."""
 
@@ -132,43 +139,6 @@ class ResultsShape(Shape):
     """One result for each registration, in order."""
 
     results: list[ResultShape]
-
-
-class ReadinessShape(Shape):
-    """`status` is ready, `degraded: <why>` or unavailable."""
-
-    status: str
-    detail: str
-
-
-class LivenessShape(Shape):
-    """The process answers."""
-
-    status: Annotated[str, Field(pattern="^ok$")]
-
-
-class KeyShape(Shape):
-    """One key of a client, by its fingerprint."""
-
-    fingerprint: str
-    scopes: list[str]
-    last_used_at: Instant | None
-
-
-class ClientShape(Shape):
-    """A client that the settings name."""
-
-    name: str
-    keys: list[KeyShape]
-    pending: Annotated[int, Field(ge=0, description="its registrations that are pending or delivering")]
-
-
-class ClientsShape(Shape):
-    """Every client, and the quotas of each."""
-
-    request_limit: Annotated[str, Field(description="calls/seconds")]
-    pending_limit: Annotated[int, Field(ge=1)]
-    clients: list[ClientShape]
 
 
 class CallbackTaskShape(BaseModel):
@@ -212,35 +182,3 @@ class EnvelopeShape(Shape):
     Status: Annotated[str, Field(pattern="^Error$")]
     ExceptionType: str
     ExceptionMessage: str
-
-
-class PauseShape(Shape):
-    """Why every call of an account is refused, since when, and when it is probed next."""
-
-    reason: str
-    since: Instant
-    next_probe_at: Instant
-
-
-class AccountShape(Shape):
-    """An account: what was said of it, or comes from the default account, and how it stands."""
-
-    name: str
-    origin: Origin
-    upstream_url: str | None
-    limit: Annotated[str | None, Field(description="calls/seconds")]
-    share: float | None
-    daily_limit: int | None
-    clients: Annotated[list[str] | None, Field(description="who may use it; null: everybody")]
-    state: Annotated[str, Field(pattern="^(open|paused|unusable)$", description="unusable: no key, or no URL")]
-    pause: PauseShape | None
-    limit_learned: Annotated[str | None, Field(description="what a refusal for rate has named since")]
-    limit_in_use: Annotated[str | None, Field(description="what the relay keeps to, its share taken")]
-    pending: Annotated[int, Field(ge=0, description="tasks that wait for the upstream")]
-    delivering: Annotated[int, Field(ge=0, description="callbacks under way")]
-
-
-class AccountsShape(Shape):
-    """Every account, by name."""
-
-    accounts: list[AccountShape]

@@ -1,0 +1,49 @@
+// Elements: the only way in which this page makes any. Text goes in as text, so nothing that anybody wrote is markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+const SVG_TAGS = new Set(["svg", "path", "title"]);
+
+// element("a", {href: "#/", class: "soft"}, "text", anotherElement): attributes; functions become listeners
+export function element(tag, attributes = {}, ...children) {
+  const made = SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === false || value === null || value === undefined) continue;
+    if (typeof value === "function") made.addEventListener(name, value);
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+
+export function button(label, act, attributes = {}) {
+  return element("button", {type: "button", click: act, ...attributes}, label);
+}
+
+export function state(word) {
+  return element("span", {class: `state ${/^[a-z]+$/.test(word) ? word : ""}`}, word);
+}
+
+export function table(caption, heads, rows) {
+  const head = element("tr", {}, heads.map((name) => element("th", {scope: "col"}, name)));
+  return element("div", {class: "table", tabindex: "0", role: "region", "aria-label": caption},
+    element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, rows)));
+}
+
+export function pairs(entries) {
+  const shown = entries.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return element("dl", {}, shown.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+}
+
+export function instant(text) {
+  if (!text) return "";
+  const at = new Date(text);
+  const day = at.toDateString() === new Date().toDateString() ? "" : `${at.toLocaleDateString()} `;
+  return element("time", {datetime: text, title: text}, day + at.toLocaleTimeString(undefined, {hour12: false}));
+}
+
+export function seconds(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (value < 10) return `${value.toFixed(2)} s`;
+  if (value < 120) return `${value.toFixed(0)} s`;
+  return value < 7200 ? `${(value / 60).toFixed(0)} min` : `${(value / 3600).toFixed(1)} h`;
+}
