@@ -32,6 +32,7 @@ from relay.store.index import Index
 from relay.store.lanes import LaneStore
 from relay.store.opening import weaknesses
 from relay.store.pauses import PauseStore
+from relay.store.room import Room
 from relay.store.store import Store
 from relay.store.suspects import SuspectStore
 from relay.store.vault import Vault
@@ -55,6 +56,7 @@ class Relay:
     events: Events
     lanes: LaneStore
     suspects: SuspectStore
+    room: Room
     deliveries: DeliveryStore
     accounts: AccountStore
     clients: ClientStore
@@ -132,6 +134,7 @@ async def open_relay(settings: Settings) -> AsyncIterator[Relay]:
             events=Events(store),
             lanes=LaneStore(store, holder),
             suspects=SuspectStore(store),
+            room=Room(store),
             deliveries=DeliveryStore(store),
             accounts=AccountStore(store, Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))),
             clients=ClientStore(store),

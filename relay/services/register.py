@@ -35,6 +35,7 @@ async def register(relay: Relay, client: str, draft: Draft, *, now: float) -> tu
     QuotaExceededError, StoreUnavailableError; then nothing was promised.
     """
     drafted = await _drafted(relay, client, draft, now)
+    await relay.room.require()
     try:
         crowd = await take_room(relay, client)
     except QuotaExceededError:

@@ -9,12 +9,14 @@ from relay.api.rendering import render
 from relay.context import Relay
 from relay.domain.caller import UNLESS_SAID, Caller
 from relay.domain.delivery import Outcome, RetryPolicy
+from relay.domain.errors import StoreUnavailableError
 from relay.domain.registration import DeathReason, RegistrationState
 from relay.services.show import show
 from relay.store import keys
 from tests.support.clock import wait_until
 from tests.support.receiver import Receiver, Reply
 from tests.support.relays import SIGNING_SECRET, Upstream, all_delivered, states, wish, working
+from tests.support.valkey import Valkey
 
 QUICK = RetryPolicy(delays_s=(0.0, 0.2, 0.2))
 DAY_MS = 86_400_000
@@ -122,3 +124,27 @@ async def test_the_body_stays_as_it_was_though_the_task_goes_on(
         await wait_until(lambda: all_delivered(relay, [late.id]))
 
     assert len({received.body for received in receiver.of("/late")}) == 1
+
+
+async def test_a_store_that_is_nearly_full_takes_nothing_new_and_lets_end_what_is_under_way(
+    relay: Relay, receiver: Receiver, valkey: Valkey
+) -> None:
+    under_way = await wish(relay, "under-way", receiver.url())
+    await valkey.ask("SET", "filler", b"x" * 20_000_000, "PX", 60_000)
+    used_bytes = (await valkey.ask("INFO", "memory"))["used_memory"]
+    await valkey.ask("CONFIG", "SET", "maxmemory", round(used_bytes / 0.85))
+    try:
+        await wait_until(lambda: refused(relay, receiver.url()))  # it was asked less than a second ago
+        async with working(relay):
+            await wait_until(lambda: all_delivered(relay, [under_way.id]))
+    finally:
+        await valkey.ask("CONFIG", "SET", "maxmemory", "0")
+    assert (await wish(relay, "another", receiver.url())).state is RegistrationState.PENDING
+
+
+async def refused(relay: Relay, url: str) -> bool:
+    try:
+        await wish(relay, "new", url)
+    except StoreUnavailableError as error:
+        return "of its maxmemory" in str(error)
+    return False
