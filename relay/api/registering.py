@@ -19,8 +19,10 @@ from relay.context import Relay
 from relay.domain.caller import Scope
 from relay.domain.draft import Draft
 from relay.domain.errors import FieldError, InvalidRequestError, RelayError, StoreUnavailableError
+from relay.domain.idempotency import Kept, fingerprint, parse_key
 from relay.domain.registration import RegistrationState
-from relay.services.register import register
+from relay.services.once import claim, keep, release
+from relay.services.register import Keeping, register
 from relay.services.show import Shown, with_task
 
 MAX_BATCH = 1_000
@@ -29,11 +31,29 @@ AT_ONCE = 32  # registrations of a batch under way together: enough to share an 
 
 
 async def create(request: AppRequest) -> Response:
-    """POST /v1/registrations: 201 when new, 200 when there already."""
-    caller = caller_of(request, Scope.REGISTER)
-    shown, created = await _register(request.state["relay"], caller.client, await json_body(request))
-    headers = {"location": _location(shown)}
-    return Response(render(shown), 201 if created else 200, headers, media_type="application/json")
+    """POST /v1/registrations: 201 when new, 200 when there already; with an Idempotency-Key the same answer again."""
+    caller, relay = caller_of(request, Scope.REGISTER), request.state["relay"]
+    key = parse_key(request.headers.getlist("idempotency-key"))
+    wish = await json_body(request)
+    if key is None:
+        shown, created = await _register(relay, caller.client, wish)
+        return _answer(Kept("", 201 if created else 200, _location(shown), render(shown)))
+    claimed = await claim(relay, caller.client, key, fingerprint(wish))
+    if isinstance(claimed, Kept):
+        return _answer(claimed, replayed=True)
+    try:
+        shown, created = await _register(relay, caller.client, wish, Keeping(claimed, render))
+        if not created:
+            await keep(relay, claimed, status=200, location=_location(shown), body=render(shown))
+    except RelayError:
+        await release(relay, claimed)
+        raise
+    return _answer(claimed.kept)
+
+
+def _answer(kept: Kept, *, replayed: bool = False) -> Response:
+    headers = {"location": kept.location} | ({"idempotency-replayed": "true"} if replayed else {})
+    return Response(kept.body, kept.status, headers, media_type="application/json")
 
 
 async def create_many(request: AppRequest) -> Response:
@@ -78,10 +98,10 @@ async def _result(relay: Relay, client: str, wish: Any) -> dict[str, Any]:
     return {"status": 201 if created else 200, "location": _location(shown), "registration": document(shown)}
 
 
-async def _register(relay: Relay, client: str, wish: Any) -> tuple[Shown, bool]:
+async def _register(relay: Relay, client: str, wish: Any, keeping: Keeping | None = None) -> tuple[Shown, bool]:
     """Return the registration as it stands, and whether it is new; count what became of the wish."""
     try:
-        registration, created = await register(relay, client, Draft.parse(wish), now=time.time())
+        registration, created = await register(relay, client, Draft.parse(wish), now=time.time(), keeping=keeping)
     except RelayError as error:
         unavailable = isinstance(error, StoreUnavailableError)
         metrics.REGISTRATIONS_TOTAL.labels("unavailable" if unavailable else "refused").inc()

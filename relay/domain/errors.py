@@ -93,6 +93,28 @@ class NotFoundError(RelayError):
     status = 404
 
 
+class MalformedKeyError(RelayError):
+    """The Idempotency-Key is none."""
+
+    code = "malformed_idempotency_key"
+    status = 400
+
+
+class KeyReusedError(RelayError):
+    """The Idempotency-Key has come with another body."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+class KeyInUseError(RelayError):
+    """The first request with this Idempotency-Key is not answered yet."""
+
+    code = "idempotency_key_in_use"
+    status = 409
+    retry_after_s = 1
+
+
 class StoreUnavailableError(RelayError):
     """The store did not answer in time, or refused the write: nothing was promised."""
 

@@ -1,6 +1,8 @@
 """Register: write down one client's wish, durably and once."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from relay import crash, log, metrics, traces
 from relay.context import Relay
@@ -18,7 +20,9 @@ from relay.domain.errors import (
 from relay.domain.event import EventName
 from relay.domain.registration import Registration, after_task, registration_id
 from relay.domain.task import Task, TaskName, after_join
+from relay.services.once import Claim
 from relay.services.room import take_room
+from relay.services.show import Shown
 from relay.store import keys
 from relay.store.write import Write
 from relay.traces import Span
@@ -28,11 +32,25 @@ TRIES = 50
 logger = log.get(__name__)
 
 
-async def register(relay: Relay, client: str, draft: Draft, *, now: float) -> tuple[Registration, bool]:
+class Keeping(NamedTuple):
+    """An idempotency key's claim, and how a new registration is answered."""
+
+    claim: Claim
+    answer: Callable[[Shown], bytes]
+
+    def put_into(self, write: Write, shown: Shown) -> None:
+        location = f"/v1/registrations/{shown.registration.id}"
+        self.claim.conclude(write, status=201, location=location, body=self.answer(shown))
+
+
+async def register(
+    relay: Relay, client: str, draft: Draft, *, now: float, keeping: Keeping | None = None
+) -> tuple[Registration, bool]:
     """Return the client's registration, and whether it is new.
 
-    When it returns, one script has written all of it. Raises InvalidRequestError, DestinationRefusedError,
-    QuotaExceededError, StoreUnavailableError; then nothing was promised.
+    When it returns, one script has written all of it, and for `keeping` the answer to a new one. Raises
+    InvalidRequestError, DestinationRefusedError, QuotaExceededError, KeyInUseError, StoreUnavailableError; then nothing
+    was promised.
     """
     drafted = await _drafted(relay, client, draft, now)
     await relay.room.require()
@@ -45,17 +63,21 @@ async def register(relay: Relay, client: str, draft: Draft, *, now: float) -> tu
         return existing, False
     created = False
     try:
-        registration, created = await _registered(relay, drafted, now)
+        registration, created = await _registered(relay, drafted, now, keeping)
     finally:
         crowd.end(made=created)
     return registration, created
 
 
-async def _registered(relay: Relay, drafted: Registration, now: float) -> tuple[Registration, bool]:
+async def _registered(
+    relay: Relay, drafted: Registration, now: float, keeping: Keeping | None
+) -> tuple[Registration, bool]:
     name = drafted.task_name
     with log.bound(registration=drafted.id), traces.registering() as span:
         span.note(registration=drafted.id, account=name.account, operation=name.operation)
-        registration, created = await _written(relay, replace(drafted, traceparent=span.traceparent), span, now)
+        registration, created = await _written(
+            relay, replace(drafted, traceparent=span.traceparent), span, now, keeping
+        )
         if created:
             logger.info(
                 "registered",
@@ -67,21 +89,30 @@ async def _registered(relay: Relay, drafted: Registration, now: float) -> tuple[
         return registration, created
 
 
-async def _written(relay: Relay, drafted: Registration, span: Span, now: float) -> tuple[Registration, bool]:
+async def _written(
+    relay: Relay, drafted: Registration, span: Span, now: float, keeping: Keeping | None
+) -> tuple[Registration, bool]:
     task: Task | None = None
     for _ in range(TRIES):
         if task is not None and task.settled:
-            registration, write = await _called_back(relay, drafted, task, now)
+            status = await relay.store.task_status(task.name)
+            shown = Shown(after_task(drafted, task), task, status)
+            write = _calling_back(shown, now)
         else:
-            registration, write = drafted, _joining(drafted, task, now)
+            shown = Shown(drafted, None, None)
+            write = _joining(drafted, task, now)
+        if keeping is not None:
+            keeping.put_into(write, shown)
         conflict = await relay.store.commit(write)
         if conflict is None:
-            crash.reached(Point.REGISTERED, registration.id, drafted.task_name.request_id)
+            crash.reached(Point.REGISTERED, drafted.id, drafted.task_name.request_id)
             span.follows(None if task is None else task.traceparent)
-            return registration, True
+            return shown.registration, True
         existing = conflict.registration(drafted.id)
         if existing is not None:
             return existing, False
+        if keeping is not None:
+            keeping.claim.check(conflict)
         task = conflict.task(drafted.task_name)
     raise StoreUnavailableError("too many registrations for one task at once")
 
@@ -108,13 +139,13 @@ async def _drafted(relay: Relay, client: str, draft: Draft, now: float) -> Regis
     )
 
 
-async def _called_back(relay: Relay, drafted: Registration, task: Task, now: float) -> tuple[Registration, Write]:
+def _calling_back(shown: Shown, now: float) -> Write:
     """Make it due at once, with what its task has come to: no poll is spent on it."""
-    due = after_task(drafted, task)
+    due = shown.registration
     write = Write()
-    write.blob(keys.body(due.id), message.body(due, await relay.store.task_status(task.name)), kept=True)
+    write.blob(keys.body(due.id), message.body(due, shown.task_status), kept=True)
     write.registration(due, now=now, events=(EventName.REGISTERED, EventName.FINAL))
-    return due, write
+    return write
 
 
 def _joining(registration: Registration, task: Task | None, now: float) -> Write:

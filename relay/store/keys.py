@@ -7,6 +7,7 @@ What is kept for a client - the index of its registrations - names them packed, 
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from hashlib import sha256
 from zlib import crc32
 
 from relay.domain.operations import Operation
@@ -149,6 +150,10 @@ def parked(account: str) -> str:
 def events(client: str) -> str:
     """Return the client's stream of events, and the channel on which each is announced."""
     return f"relay:events:{client}"
+
+
+def once(client: str, key: str) -> str:
+    return f"relay:once:{client}:{sha256(key.encode()).hexdigest()[:32]}"
 
 
 def lane(name: LaneName) -> str:

@@ -41,7 +41,7 @@ class Write:
     """The operations of one commit, in order. Records say themselves where they belong."""
 
     fence: Fence | None = None
-    saved: list[tuple[str, Task | Registration]] = field(default_factory=list)
+    saved: list[tuple[str, Task | Registration | None]] = field(default_factory=list)
     _keys: list[str] = field(default_factory=list)
     _args: list[Word] = field(default_factory=list)
     _woken: set[LaneName] = field(default_factory=set)
@@ -125,6 +125,11 @@ class Write:
     def expire(self, key: str) -> None:
         """Let what is saved beside a record that is settled now come to its end with it."""
         self._add("expire", (key,), RETENTION_MS)
+
+    def value(self, key: str, version: int, value: bytes, *, ttl_s: float) -> None:
+        """Save a value that begins with its version, compare-and-set like a record; 0 is the version of none."""
+        self.saved.append((key, None))
+        self._add("save", (key,), version, value, round(ttl_s * 1000))
 
     def _stand(self, registration: Registration) -> None:
         """Put it into its client's index, in its state and no other."""

@@ -18,7 +18,10 @@ from relay.domain.errors import (
     IllegalMoveError,
     InSettingsError,
     InvalidRequestError,
+    KeyInUseError,
+    KeyReusedError,
     MalformedBodyError,
+    MalformedKeyError,
     NotFoundError,
     QuotaExceededError,
     RedeliveriesSpentError,
@@ -122,7 +125,7 @@ CALLS = (
         Scope.REGISTER, {
             201: Answer("it is written down durably", shapes.RegistrationShape, headers=_LOCATION),
             200: Answer("it was there already", shapes.RegistrationShape, headers=_LOCATION),
-        }, body=Draft, problems=_WISH,
+        }, body=Draft, problems=(*_WISH, MalformedKeyError, KeyReusedError, KeyInUseError),
     ),
     Call(
         "GET", "/v1/registrations", Topic.REGISTRATIONS, "List registrations, newest first",
