@@ -16,7 +16,7 @@ from relay.services.condemn import condemn_delivery
 from relay.services.deliver import Tried, deliver
 from relay.store.deliveries import Claims
 from relay.store.lanes import LEASE_MS
-from relay.store.write import Fence
+from relay.store.write import Fence, Write
 
 CLAIMS, MAX_CLAIMS = 128, 1_024  # a turn: few, so that nothing else waits long, but twice as many after a full one
 RENEW_S = 1.0
@@ -163,9 +163,10 @@ class DeliveryLane:
     async def _attempt(self, delivery: Delivery, begun_at: float) -> Tried | None:
         self._desk.lagged(self._loop.time() - begun_at)
         log.bind(registration=delivery.id)
-        if self._care.rest_s(delivery.id) > 0:
-            return None  # its claim lapses, and it is claimed again
         try:
+            if (rest_s := self._care.rest_s(delivery.id)) > 0:
+                await self._put_off(delivery.id, rest_s)
+                return None
             await self._care.begin(delivery.id)
             return await deliver(self._relay, self.fence, delivery.id)
         except FencedError:
@@ -177,6 +178,12 @@ class DeliveryLane:
         finally:
             await self._care.end(delivery.id)
         return None
+
+    async def _put_off(self, id_: str, rest_s: float) -> None:
+        """Claim it again after its rest: left to lapse, each of several claims would last in vain."""
+        write = Write(self.fence)
+        write.due(self._account, id_, delay_s=rest_s)
+        await self._relay.store.commit(write)
 
     def _end(self, delivery: Delivery, attempt: Attempt) -> None:
         self._attempts.discard(attempt)

@@ -12,7 +12,7 @@ from relay.lanes.care import Care
 from relay.store import keys
 from relay.store.keys import LaneKind, LaneName
 from relay.store.lanes import LaneStore
-from relay.store.write import Fence
+from relay.store.write import CLAIM_S, Fence
 from tests.support.clock import wait_until
 from tests.support.receiver import Receiver
 from tests.support.relays import all_delivered, counted, states, wish, working
@@ -154,3 +154,16 @@ async def test_a_delivery_that_kills_is_a_dead_letter_and_the_others_go_on(relay
     assert await relay.store.body(late.id) is not None  # it can be redelivered
     assert receiver.of("/late") == []
     assert counted("relay_deliveries_dead_total", reason="kills_worker") == before + 1
+
+
+async def test_suspects_wait_for_their_turn_and_not_for_a_claim_to_lapse(relay: Relay, receiver: Receiver) -> None:
+    first = await wish(relay, "task", receiver.url("/first"))
+    async with working(relay):
+        await wait_until(lambda: all_delivered(relay, [first.id]))
+    suspects = [(await wish(relay, "task", receiver.url(f"/{number}"))).id for number in range(3)]
+    fence = await taken(relay, "dead", DELIVERIES)
+    for id_ in suspects:
+        await relay.suspects.name(fence, id_, 1)
+    await relay.store.ask("ZADD", keys.LANES, "XX", 1, str(DELIVERIES))
+    async with working(replace(relay, suspicion=SuspicionPolicy(rest_s=0.2))):
+        await wait_until(lambda: all_delivered(relay, suspects), within_s=CLAIM_S - 2)
