@@ -25,6 +25,7 @@ TURN_S = 1.0
 STIRRED_TURN_S = 0.02  # however often it is stirred, a lane takes no more than fifty turns a second
 RETRY_TURN_S = 0.1
 LINGER_S = 2.0
+HANDFUL = 50
 LATE_AT_ONCE = 50  # tasks whose deadline has passed, between two looks at the clock
 DRAIN_S = 0.8
 SET_BACK_S = 1.0  # less is waited for
@@ -160,8 +161,10 @@ class PollLane:
     async def _take_changes(self, grants: Grants) -> None:
         """Load what was registered, joined or left since the last turn; after a takeover that is everything."""
         tasks = await self._relay.lanes.tasks(self.fence.lane.account, grants.changed)
-        for task in tasks:
+        for number, task in enumerate(tasks):
             self._pending.take(task, now=time.time())
+            if number % HANDFUL == HANDFUL - 1:
+                await asyncio.sleep(0)  # so that polls are sent and heard while thousands are loaded
         self._pending.weigh_anew(now=time.time())
         self._pending.change = grants.change
         self._behind = len(grants.changed) == PAGE
