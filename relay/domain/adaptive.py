@@ -129,10 +129,15 @@ class Adaptive:
         """Return the keys of those that the last answer or hint has overtaken: their looks are to be written too."""
         return [candidate.key for candidate in self._passed]
 
-    def overtaken_at(self, key: str) -> float | None:
-        """Return when a later task was first seen finished; to be written with the task's looks."""
+    def learned_of(self, key: str) -> tuple[float | None, float | None]:
+        """Return when a task was first looked at, and when a later one was first seen finished.
+
+        Both are to be written with its looks, as the lane's next holder could not tell.
+        """
         candidate = self._candidates.get(key)
-        return None if candidate is None or candidate.ended else candidate.overtaken_at
+        if candidate is None or candidate.ended:
+            return None, None
+        return candidate.first_look_at, candidate.overtaken_at
 
     def finished_by(self, key: str, *, now: float, chance: float) -> float | None:
         """Return when the task will have ended with this chance (over 0, under 1); None for an unknown one."""
@@ -194,7 +199,9 @@ class Adaptive:
         if finished and not candidate.ended:
             candidate.ended = True
             candidate.overtaken_at = candidate.submitted_at
-        candidate.unfinished_at, candidate.looked_at = at, True
+        candidate.unfinished_at = at
+        if candidate.first_look_at is None:
+            candidate.first_look_at = at
 
     def _put(self, candidate: Candidate) -> None:
         """Let it be picked."""
@@ -234,6 +241,6 @@ def _candidate(key: str, task: Task, weight: float, *, arrival: int, now: float)
         submitted_at=submitted_at,
         arrival=arrival,
         unfinished_at=submitted_at if last_at is None else min(now, max(submitted_at, last_at)),
-        looked_at=last_at is not None,
+        first_look_at=last_at if task.looks.first_at is None else min(now, max(submitted_at, task.looks.first_at)),
         overtaken_at=task.looks.overtaken_at,
     )

@@ -31,10 +31,15 @@ class Candidate:
     submitted_at: float
     arrival: int
     unfinished_at: float
-    looked_at: bool = False
+    first_look_at: float | None = None
     overtaken_at: float | None = None
     ended: bool = False
     place: int = NOWHERE
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether it was ever looked at."""
+        return self.first_look_at is not None
 
     def __lt__(self, other: "Candidate") -> bool:
         """Whether it was submitted before the other one."""

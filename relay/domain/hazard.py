@@ -11,11 +11,20 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import exp, expm1, inf, log1p
 
-EDGES_S = (0.0, *(0.25 * 2 ** (step / 2) for step in range(32)), inf)  # up to 11,585 s; finer or coarser is worse
+from relay.domain.operations import RETRIES_S
+
+SCALE_S = (0.25 * 2 ** (step / 2) for step in range(32))  # up to 11,585 s; finer or coarser is worse
+AROUND = 0.03  # before and after a retry's time, which the vendor tells, a bucket of its own
+EDGES_S = tuple(
+    sorted({0.0, *SCALE_S, *(after_s * (1 + side) for after_s in RETRIES_S for side in (-AROUND, AROUND)), inf})
+)
 BUCKETS = len(EDGES_S) - 1
 PRIOR_EVENTS = 1.0
 PRIOR_EXPOSURE_S = tuple(1 + (start + min(end, 2 * start)) / 2 for start, end in pairwise(EDGES_S))  # h = 1/(1 + age)
 KEPT_AT_HIT = 0.9995  # remembers about 2,000 hits
+KEPT_SURPRISE = 0.98
+MOST_SURPRISE = 4.0
+KEPT_WHEN_SURPRISED = 0.5
 ANSWERS_BETWEEN_SUMS = 8  # summing up takes as long as some decisions
 SURE_ODDS = 10.0  # mean odds count up to this: among the surely finished the longest unseen comes first; 3 costs 4 %
 HIGHEST = 300.0  # cumulated hazard: nobody lives to see it, and e^300 is still a float
@@ -51,6 +60,9 @@ class Hazard:
     _cumulated: list[float] = field(init=False)  # the hazard's integral H, up to each edge
     _grown: list[float] = field(init=False)  # the integral of e^H, up to each edge
     _unsummed: int = field(init=False)
+    _newer: float = field(init=False, default=1.0)  # how much more than what was summed up the next answer weighs
+    _surprise: float = field(init=False, default=0.0)  # hits less those expected, of late
+    _variance: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self.sum_up()
@@ -73,18 +85,20 @@ class Hazard:
 
     def learn(self, since: float, until: float, *, finished: bool) -> None:
         """Learn from a look at `until` at a task that was unfinished at `since`."""
+        self._be_surprised(self.chance(since, until), finished=finished)
         if finished:
             self._learn_hit(since, until)
         else:
             for bucket, seconds in _pieces(since, until):
-                self.exposure_s[bucket] += seconds
+                self.exposure_s[bucket] += seconds * self._newer
         self._unsummed += 1
         if self._unsummed >= ANSWERS_BETWEEN_SUMS:
             self.sum_up()
 
     def sum_up(self) -> None:
         """Let what was learned since the last time count."""
-        self._unsummed = 0
+        self._weigh_down(1 / self._newer)
+        self._unsummed, self._newer = 0, 1.0
         self._rates = [
             (events + PRIOR_EVENTS) / (seconds + prior_s)
             for events, seconds, prior_s in zip(self.events, self.exposure_s, PRIOR_EXPOSURE_S, strict=True)
@@ -96,19 +110,30 @@ class Hazard:
             self._cumulated.append(hazard + step)
             self._grown.append(self._grown[-1] + exp(hazard) * expm1(step) / rate)
 
+    def _be_surprised(self, chance: float, *, finished: bool) -> None:
+        self._surprise = KEPT_SURPRISE * self._surprise + finished - chance
+        self._variance = KEPT_SURPRISE * self._variance + chance * (1 - chance)
+        if self._surprise**2 > MOST_SURPRISE**2 * (1 + self._variance):
+            self._surprise = self._variance = 0.0
+            self._weigh_down(KEPT_WHEN_SURPRISED)
+
+    def _weigh_down(self, kept: float) -> None:
+        if kept < 1:
+            self.events = [events * kept for events in self.events]
+            self.exposure_s = [seconds * kept for seconds in self.exposure_s]
+
     def _learn_hit(self, since: float, until: float) -> None:
-        self.events = [events * KEPT_AT_HIT for events in self.events]
-        self.exposure_s = [seconds * KEPT_AT_HIT for seconds in self.exposure_s]
+        self._newer /= KEPT_AT_HIT
         pieces = _pieces(since, until)
         certain = max(1e-12, -expm1(-sum(self._rates[bucket] * seconds for bucket, seconds in pieces)))
-        unfinished = 1.0
+        unfinished, weight = 1.0, self._newer / certain
         for bucket, seconds in pieces:
             rate = self._rates[bucket]
             here = unfinished * -expm1(-rate * seconds)
             unfinished -= here
             later = max(0.0, unfinished - (1 - certain))
-            self.events[bucket] += here / certain
-            self.exposure_s[bucket] += (here * mean_time_to_hit(rate, seconds) + later * seconds) / certain
+            self.events[bucket] += here * weight
+            self.exposure_s[bucket] += (here * mean_time_to_hit(rate, seconds) + later * seconds) * weight
 
     def _integrals(self, reading: float) -> tuple[float, float]:
         """Return H and the integral of e^H up to a reading."""

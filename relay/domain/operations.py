@@ -48,6 +48,10 @@ DETAILS = {
 }
 
 
+# The upstream tries a task that met a system error again so many seconds later, at most ten times (vendor).
+RETRIES_S = (30, 120, 420, 900, 1_800, 2_700, 3_600, 5_400, 7_200, 10_800)
+
+
 class TaskOutcome(StrEnum):
     """How a task ended, and the `type` of the callback that tells it."""
 

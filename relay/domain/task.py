@@ -66,7 +66,7 @@ class Looks:
     `polls` counts those that were answered usably, `last_at` is the last of them, `refusals` counts the refusals of
     this id in a row and `refused_at` is the first of those, `overtaken_at` is when a later task was first seen final,
     `eta_at` is by when it was expected, at the last look, to end with even odds, and `next_at` when to be looked at
-    again. Times are Unix seconds.
+    again. `first_at` is when it was first looked at. Times are Unix seconds.
     """
 
     polls: int = 0
@@ -76,6 +76,7 @@ class Looks:
     overtaken_at: float | None = None
     eta_at: float | None = None
     next_at: float | None = None
+    first_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def after_poll(task: Task, answer: Answer, policy: AnswerPolicy, *, now: float, 
 
 
 def _looked(looks: Looks, now: float) -> Looks:
-    return Looks(polls=looks.polls + 1, last_at=now, overtaken_at=looks.overtaken_at)
+    return Looks(polls=looks.polls + 1, last_at=now, overtaken_at=looks.overtaken_at, first_at=looks.first_at or now)
 
 
 def _after_final(task: Task, answer: Answer, policy: AnswerPolicy, now: float) -> Task:

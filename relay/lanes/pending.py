@@ -156,9 +156,11 @@ class Pending:
     def _write_looks(self, key: str, now: float) -> None:
         task = self.tasks[key]
         picker = self.picker
+        first_at, overtaken_at = picker.learned_of(key)
         looks = replace(
             task.looks,
-            overtaken_at=picker.overtaken_at(key),
+            first_at=first_at,
+            overtaken_at=overtaken_at,
             eta_at=_foreseen(picker.finished_by(key, now=now, chance=EVEN_ODDS), now),
             next_at=self._next_at(key, task, now),
         )

@@ -75,6 +75,7 @@ class _Account:
         self._come = 0
         self._travelling: list[tuple[float, int, Poll | None, Answer | None]] = []
         self._serial = count()
+        self._final_at: list[float | None] = [None if world.begun_when_asked else life.final_at for life in world.lives]
         self._detected_at = [inf] * self.unread
         self._polls = [0] * self.unread
         self._polled_at = [life.submitted_at for life in world.lives]
@@ -96,10 +97,10 @@ class _Account:
             self._sent(poll)
 
     def run(self) -> Run:
-        lives = self._world.lives
+        numbers = range(len(self._world.lives))
         seen = (
-            Seen(life.submitted_at, life.final_at, detected_at, polls)
-            for life, detected_at, polls in zip(lives, self._detected_at, self._polls, strict=True)
+            Seen(self._world.lives[n].submitted_at, self._ends_at(n), self._detected_at[n], self._polls[n])
+            for n in numbers
         )
         return Run(tuple(seen), sum(self._polls), self._upstream.refused, self._longest_unpolled_s)
 
@@ -125,10 +126,17 @@ class _Account:
             self._upstream.admits(now=self._now)
             self._others_call()
         elif answer is None:
-            final_at = self._world.lives[int(poll.key)].final_at
-            self._travel(poll, self._upstream.ask(final_at, now=self._now))
+            self._travel(poll, self._upstream.ask(self._ends_at(int(poll.key)), now=self._now))
         else:
             self._read(poll, answer)
+
+    def _ends_at(self, number: int) -> float:
+        """Return when the task's final status shows, as it is asked about now."""
+        final_at = self._final_at[number]
+        if final_at is None:
+            life = self._world.lives[number]
+            final_at = self._final_at[number] = self._now + life.final_at - life.submitted_at
+        return final_at
 
     def _read(self, poll: Poll, answer: Answer) -> None:
         self._lane.answered(poll, answer, now=self._now)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from relay.domain.operations import RETRIES_S
 from relay.simulate.work import Span
 
-# The vendor's ten retries of a system error, taken here as seconds from the failure to the try that succeeds.
-RETRIES_S = (30, 120, 420, 900, 1800, 2700, 3600, 5400, 7200, 10800)
-MENDED = 0.6  # the chance that a retry succeeds
+MENDED = 0.6  # the chance that a retry succeeds; its time is taken to be counted from the first failure
 GIVEN_UP_S = 3600.0  # so long after it was submitted the upstream ends a stuck task
 _LONGEST_REWORK_S = 60.0
 

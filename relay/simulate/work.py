@@ -14,11 +14,12 @@ from relay.simulate.durations import Durations, parse_seconds
 
 
 class Order(StrEnum):
-    """Which task is worked on next: all at once, or one queue from either end."""
+    """Which task is worked on next: all at once, one queue from either end, or each once it is asked about."""
 
     INDEPENDENT = "independent"
     FIFO = "fifo"
     NEWEST = "newest"
+    WHEN_ASKED = "when-asked"
 
 
 class Span(NamedTuple):
@@ -58,7 +59,7 @@ class Work:
     def spans(self, submitted_at: Sequence[float], random: Random) -> list[Span]:
         """Return when each task is worked on; `submitted_at` ascends."""
         work_s = [self.durations.draw_s(random) for _ in submitted_at]
-        if self.order is Order.INDEPENDENT:
+        if self.order in {Order.INDEPENDENT, Order.WHEN_ASKED}:
             return [Span(at, at + length_s) for at, length_s in zip(submitted_at, work_s, strict=True)]
         if self.pauses is None:
             return self._queued(submitted_at, work_s)

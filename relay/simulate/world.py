@@ -8,7 +8,7 @@ from relay.domain.operations import Operation
 from relay.simulate.arrivals import Arrivals
 from relay.simulate.dice import dice
 from relay.simulate.tails import Tails
-from relay.simulate.work import Work
+from relay.simulate.work import Order, Work
 
 
 class Life(NamedTuple):
@@ -33,11 +33,15 @@ class RoundTrip:
 
 @dataclass(frozen=True)
 class World:
-    """The tasks of one account in the order of submission, the way there, and somebody else's calls a second."""
+    """The tasks of one account in the order of submission, the way there, and somebody else's calls a second.
+
+    Where tasks are `begun_when_asked` about for the first time, their lives are shifted by so much.
+    """
 
     lives: tuple[Life, ...]
     round_trip: RoundTrip = field(default_factory=RoundTrip)
     others_per_s: float = 0.0
+    begun_when_asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,4 +60,9 @@ class Load:
         submitted_at = self.arrivals.draw(dice(seed, "arrivals"), until_s=self.lasting_s)
         spans = self.work.spans(submitted_at, dice(seed, "work"))
         final_at = self.tails.final_at(submitted_at, spans, dice(seed, "tails"))
-        return World(tuple(map(Life, submitted_at, final_at)), self.round_trip, self.others_per_s)
+        return World(
+            tuple(map(Life, submitted_at, final_at)),
+            self.round_trip,
+            self.others_per_s,
+            begun_when_asked=self.work.order is Order.WHEN_ASKED,
+        )

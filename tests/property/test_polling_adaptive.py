@@ -149,7 +149,8 @@ def copied(world: World) -> World:
         picker._picks = picker._outlooks._by_operation[Operation.LEAD_UPDATE]._picks = 0
     for key, candidate in world.picker._candidates.items():
         last_at = candidate.unfinished_at if candidate.looked_at else None
-        looks = Looks(int(candidate.looked_at), last_at, overtaken_at=world.picker.overtaken_at(key))
+        first_at, overtaken_at = world.picker.learned_of(key)
+        looks = Looks(int(candidate.looked_at), last_at, overtaken_at=overtaken_at, first_at=first_at)
         copy.picker.add(key, a_task(registered_at=candidate.submitted_at, looks=looks), now=world.now)
         copy.seen_at[key] = candidate.unfinished_at
     return copy

@@ -106,8 +106,8 @@ def test_those_before_the_ones_still_pending_are_expected_to_have_ended() -> Non
     picker = a_queue(20)
     assert hear(picker, 17, at=NOW + 5)
     assert picker.passed() == ["0", "1", "2"]
-    assert picker.overtaken_at("2") == NOW + 5
-    assert picker.overtaken_at("3") is None
+    assert picker.learned_of("2")[1] == NOW + 5
+    assert picker.learned_of("3")[1] is None
 
 
 def test_more_pending_than_are_known_is_no_news() -> None:

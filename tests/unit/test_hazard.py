@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from relay.domain.hazard import EDGES_S, SURE_ODDS, Hazard, mean_time_to_hit, steady_worth
+from relay.domain.operations import RETRIES_S
 
 
 def taught(*, duration_s: float, every_s: float, tasks: int = 500) -> Hazard:
@@ -32,6 +33,33 @@ def test_what_always_takes_as_long_is_expected_then() -> None:
 def test_a_look_is_worth_most_where_an_end_is_expected() -> None:
     hazard = taught(duration_s=20, every_s=2)
     assert hazard.worth(19, 24) > 10 * hazard.worth(2, 7)
+
+
+@pytest.mark.parametrize("retry_s", RETRIES_S)
+def test_the_vendors_retries_stand_out_from_what_lies_around_them(retry_s: int) -> None:
+    """Looked at as seldom as every tenth of their age, tasks that end with a retry are expected just then."""
+    hazard = Hazard()
+    for number in range(300):
+        until = retry_s * (0.975 + 0.05 * (number % 20) / 20)
+        hazard.learn(0.9 * until, until, finished=False)
+        hazard.learn(until, 1.03 * retry_s, finished=True)
+    hazard.sum_up()
+    before, at = ((since * retry_s, until * retry_s) for since, until in ((0.9, 0.965), (0.97, 1.03)))
+    assert hazard.chance(*at) > 0.7
+    assert hazard.chance(*before) < 0.1
+
+
+def looks_to_forget(hazard: Hazard) -> int:
+    """Return after how many vain looks at tasks of eight seconds it expects little of them."""
+    looks = 0
+    while hazard.chance(2, 8) > 0.2 and looks < 10_000:
+        hazard.learn(2, 8, finished=False)
+        looks += 1
+    return looks
+
+
+def test_what_is_refuted_by_a_row_of_answers_is_forgotten_within_some_of_them() -> None:
+    assert looks_to_forget(taught(duration_s=4, every_s=2, tasks=2_000)) < 100
 
 
 def test_an_estimate_is_the_inverse_of_the_chance() -> None:

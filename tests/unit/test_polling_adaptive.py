@@ -88,8 +88,8 @@ def test_one_finished_task_tells_of_the_earlier_ones() -> None:
     assert picker.pick(now=NOW + 60.2) == "1"
     picker.answered("1", FINAL, now=NOW + 60.3)
     picker.drop("1")
-    assert picker.overtaken_at("0") == pytest.approx(NOW + 60.25)
-    assert picker.overtaken_at("2") is None
+    assert picker.learned_of("0")[1] == pytest.approx(NOW + 60.25)
+    assert picker.learned_of("2")[1] is None
 
 
 def test_a_finished_task_far_ahead_tells_nothing_of_the_earlier_ones() -> None:
@@ -99,7 +99,7 @@ def test_a_finished_task_far_ahead_tells_nothing_of_the_earlier_ones() -> None:
     for key in range(299):
         picker.answered(str(key), PENDING, now=NOW + 60.1)
     picker.answered("299", FINAL, now=NOW + 60.1)
-    assert {picker.overtaken_at(str(key)) for key in range(299)} == {None}
+    assert {picker.learned_of(str(key))[1] for key in range(299)} == {None}
 
 
 def test_a_takeover_goes_on_where_the_last_holder_stopped() -> None:
@@ -110,7 +110,7 @@ def test_a_takeover_goes_on_where_the_last_holder_stopped() -> None:
         picker.add(str(number), waiting, now=NOW + 60)
     looks = Looks(polls=1, last_at=NOW + 40, overtaken_at=NOW + 50)
     picker.add("overtaken", a_task(registered_at=NOW + 30, looks=looks), now=NOW + 60)
-    assert picker.overtaken_at("overtaken") == NOW + 50
+    assert picker.learned_of("overtaken")[1] == NOW + 50
     assert picker.pick(now=NOW + 60) == "overtaken"
 
 

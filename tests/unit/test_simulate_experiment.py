@@ -44,8 +44,7 @@ def test_a_laxer_target_never_needs_more(lags: list[int], targets: tuple[int, in
 def test_a_laxer_p99_never_needs_a_greater_limit() -> None:
     tried: list[Limit] = []
     found = [
-        find_limit(STEADY, POLICIES[PRODUCTION], p99_s=target_s, tell=tried.append)
-        for target_s in (0.001, 1.0, 3.0, 10.0, 30.0)
+        find_limit(STEADY, POLICIES[PRODUCTION], p99_s=target_s, tell=tried.append) for target_s in (0.001, 3.0, 30.0)
     ]
     calls = [most_calls(STEADY) + 1 if each is None else each.limit.calls for each in found]
     assert found[0] is None

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.domain.operations import RETRIES_S
 from relay.simulate.arrivals import Batches, Burst, Steady, parse_arrivals
 from relay.simulate.dice import dice
 from relay.simulate.durations import Durations, lognormal_of_mean, parse_seconds
-from relay.simulate.tails import GIVEN_UP_S, RETRIES_S, Tails
+from relay.simulate.tails import GIVEN_UP_S, Tails
 from relay.simulate.work import Order, Pauses, Span, Work
 from relay.simulate.world import Load, RoundTrip
 

@@ -47,7 +47,7 @@ def test_a_task_is_settled_exactly_when_nothing_moves_it(state: TaskState) -> No
 
 def test_a_pending_answer_counts_as_a_look_and_ends_refusals_in_a_row() -> None:
     task = polled(a_task(), PENDING, REFUSED, PENDING)
-    assert task == a_task(looks=Looks(polls=2, last_at=NOW + 2))
+    assert task == a_task(looks=Looks(polls=2, last_at=NOW + 2, first_at=NOW))
 
 
 def test_a_look_remembers_that_a_later_task_was_seen_final() -> None:
@@ -59,7 +59,7 @@ def test_a_look_remembers_that_a_later_task_was_seen_final() -> None:
 def test_a_final_answer_finishes_the_task(outcome: TaskOutcome) -> None:
     task = polled(a_task(), Answer(AnswerKind.FINAL, b"{}", outcome))
     assert (task.state, task.outcome, task.final_at, task.reason) == (TaskState.FINAL, outcome, NOW, None)
-    assert task.looks == Looks(polls=1, last_at=NOW)
+    assert task.looks == Looks(polls=1, last_at=NOW, first_at=NOW)
 
 
 def test_a_retryable_error_is_believed_after_its_grace_and_not_before() -> None:
