@@ -14,8 +14,8 @@ from relay.domain.candidate import NOBODY, NOWHERE, Candidate, Entry, Line, Prop
 from relay.domain.hazard import SURE_ODDS, Hazard
 
 LIKELY = 0.9  # while others wait for their first look, a later one is to be spent on such a chance only
-FEWEST, MOST_HITS = 12, 0.5  # first looks in a row that found nothing, and those that did among the last hundred
-KEPT = 0.99
+FEWEST, MOST_HITS = 12, 0.5  # first looks in a row that found nothing, and those that did among the last
+KEPT = 0.998  # five hundred or so: a queue may stand still for hundreds of first looks
 PROOFS = 2
 HELD_FOR = 8  # ends behind the one held back; a quarter more when that did not tell
 HOLD_EVERY = 64  # first looks until another one is held back

@@ -13,6 +13,8 @@ from relay.domain.hazard import HIGHEST, mean_time_to_hit
 KEPT_AT_HIT = 0.98  # remembers about 50 hits: the front's pace changes within minutes, a hazard by age within hours
 KEPT_BY_GAPS = 0.998  # remembers about 500 gaps: pauses are rare and must be among them
 GAPS_PRIOR = 0.2  # as if one fifth of a gap of about a second had been seen
+BLOCK = 8  # gaps
+SEEN_LATE = 0.75  # gaps that the front has gone on, on the average, by the time it is seen to have advanced
 RANKS = 8  # so many unfinished tasks at the front are watched
 RANK_GROUPS = 4  # ranks 0, 1, 2-3 and 4-7 learn one rate each
 BEYOND_RATE = 1e-6  # 1/s: of one too far back to be watched nothing is expected
@@ -99,13 +101,19 @@ class RankRates:
 class Throughput:
     """How fast the front passes one task after the other: the gaps between them, and how uneven these are.
 
-    `gaps` counts them, `seconds` and `squares` are the sums of their lengths and of their squares, the older ones
-    weighing less. `last_at` (Unix seconds) is when the front was last seen to advance.
+    `gaps` counts them and `seconds` is the sum of their lengths; `variances` is the sum, over `blocks` of eight or more
+    gaps in a row, of the variance that a gap has to judge by them; older ones weigh less. `block_gaps` and `block_s`
+    are those of the block that has begun. `last_at` (Unix seconds) is when the front was last seen to advance.
+
+    Single gaps would not do: when they are seen depends on the polls, and one seen late makes the next one short.
     """
 
     gaps: float = 0.0
     seconds: float = 0.0
-    squares: float = 0.0
+    blocks: float = 0.0
+    variances: float = 0.0
+    block_gaps: int = 0
+    block_s: float = 0.0
     last_at: float = 0.0
 
     def learn_advance(self, tasks: int, since: float, at: float) -> None:
@@ -115,14 +123,15 @@ class Throughput:
             kept = KEPT_BY_GAPS**tasks
             self.gaps = self.gaps * kept + tasks
             self.seconds = self.seconds * kept + gap_s
-            self.squares = self.squares * kept + gap_s * gap_s / tasks
+            self.block_gaps, self.block_s = self.block_gaps + tasks, self.block_s + gap_s
+            if self.block_gaps >= BLOCK:
+                self._end_block(KEPT_BY_GAPS**self.block_gaps)
         self.last_at = max(at, self.last_at)
 
     def learn_pace(self, per_s: float) -> None:
-        """Learn how many tasks the upstream says it ends in a second, taking their gaps for exponential."""
+        """Learn how many tasks the upstream says it ends in a second."""
         self.gaps += per_s * TOLD_S
         self.seconds += TOLD_S
-        self.squares += 2 * TOLD_S / per_s
 
     def time_for(self, tasks: int, *, chance: float) -> float:
         """Return within how many seconds it will have passed so many tasks with this chance.
@@ -130,11 +139,19 @@ class Throughput:
         By renewal theory the sum of n gaps is about normal, with n times the mean and n times the variance of one; to
         that comes what is unknown of the mean itself.
         """
-        weight = self.gaps + GAPS_PRIOR
-        mean_s = (self.seconds + GAPS_PRIOR) / weight
-        variance = max(0.0, (self.squares + 2 * GAPS_PRIOR) / weight - mean_s * mean_s)
-        spread_s = sqrt(variance * (tasks + tasks * tasks / weight))
-        return max(0.0, tasks * mean_s + NormalDist().inv_cdf(chance) * spread_s)
+        variance = (self.variances + GAPS_PRIOR * self._mean_s**2) / (self.blocks + GAPS_PRIOR)
+        spread_s = sqrt(variance * (tasks + tasks * tasks / (self.gaps + GAPS_PRIOR)))
+        return max(0.0, (tasks - SEEN_LATE) * self._mean_s + NormalDist().inv_cdf(chance) * spread_s)
+
+    @property
+    def _mean_s(self) -> float:
+        return (self.seconds + GAPS_PRIOR) / (self.gaps + GAPS_PRIOR)
+
+    def _end_block(self, kept: float) -> None:
+        off_s = self.block_s - self.block_gaps * self._mean_s
+        self.blocks = self.blocks * kept + 1
+        self.variances = self.variances * kept + off_s * off_s / self.block_gaps
+        self.block_gaps, self.block_s = 0, 0.0
 
 
 def _group(rank: int) -> int:

@@ -26,7 +26,7 @@ KEPT_SURPRISE = 0.98
 MOST_SURPRISE = 4.0
 KEPT_WHEN_SURPRISED = 0.5
 ANSWERS_BETWEEN_SUMS = 8  # summing up takes as long as some decisions
-SURE_ODDS = 10.0  # mean odds count up to this: among the surely finished the longest unseen comes first; 3 costs 4 %
+SURE_ODDS = 5.0  # mean odds count up to this: among the surely finished the longest unseen comes first; 3 costs 4 %
 HIGHEST = 300.0  # cumulated hazard: nobody lives to see it, and e^300 is still a float
 _TINY = 1e-6  # below this the first term of the series is exact enough
 
