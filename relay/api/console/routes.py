@@ -6,7 +6,7 @@ The page signs in by a key that it sends with each call: there is no cookie to s
 from importlib.resources import files
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
@@ -26,11 +26,6 @@ _HEADERS = {
 PAGE = files("relay.api.console").joinpath("page")
 
 
-async def bare(_: Request) -> Response:
-    """GET /: the page is what a person looks for."""
-    return RedirectResponse("/console")
-
-
 def _file(path: str, name: str) -> Route:
     """Return the route of one file, which is read once."""
     content, kind = PAGE.joinpath(name).read_bytes(), _TYPES[name[name.rindex(".") :]]
@@ -42,7 +37,7 @@ def _file(path: str, name: str) -> Route:
 
 
 ROUTES = [
-    Route("/", bare),
+    _file("/", "index.html"),  # what a person looks for
     _file("/console", "index.html"),
     *(_file(f"/console/{one.name}", one.name) for one in PAGE.iterdir() if one.name != "index.html"),
 ]
