@@ -70,6 +70,7 @@ soak: install ## a steady load for MINUTES=30: memory, files, tasks, keys and AO
 bench: install ## benchmarks: tables of ratios within one run
 	$(BIN)/python -m tests.bench.bench_lanes $(ARGS)
 	$(BIN)/python -m tests.bench.bench_api $(ARGS)
+	$(BIN)/python -m tests.bench.bench_receivers $(ARGS)
 	$(BIN)/python -m tests.bench.bench_polling --quick $(ARGS)
 	$(BIN)/python -m tests.bench.bench_reality $(ARGS)
 

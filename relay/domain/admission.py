@@ -17,8 +17,6 @@ from relay.domain.circuit import Circuit, CircuitPolicy, CircuitState, after_pau
 from relay.domain.delivery import Reply
 
 MAX_HOSTS = 10_000
-LATE_S = 0.01
-FEWEST = 4  # of a client, however busy the process is
 _PROCESS = "process"
 _CLIENT = "client "
 _KINDS = ("", "unproven ", "failing ")  # of room: half as much each
@@ -84,7 +82,6 @@ class Admission:
         self.slowed: set[str] = set()  # hosts whose circuit has opened and not closed since
         self._limits = limits or Limits()
         self._policy = policy or CircuitPolicy()
-        self._most_of_client: float = self._limits.client
         self._hosts: dict[str, _Host] = {}  # the one used last at the end
         self._under_way: Counter[str] = Counter()  # by place
         self._kinds: dict[str, tuple[str, ...]] = {}  # of room, by the id of what is under way
@@ -139,15 +136,6 @@ class Admission:
             begun += self._advance(heappop(self._pauses)[1], now)
         return begun
 
-    def lagged(self, lag_s: float) -> None:
-        """Take in how late an attempt that had begun was run.
-
-        While they run late a client has less room, one less each time down to `FEWEST`, and slowly more again: so the
-        others do not wait for all that one client has under way.
-        """
-        most = self._most_of_client + (-1 if lag_s > LATE_S else 0.1)
-        self._most_of_client = min(max(most, FEWEST), self._limits.client)
-
     def next_resume_at(self) -> float:
         """Return when the next pause of a host is over, or infinity."""
         return self._pauses[0][0] if self._pauses else inf
@@ -167,7 +155,7 @@ class Admission:
         allowed = {CircuitState.CLOSED: self._limits.host, CircuitState.HALF_OPEN: 1, CircuitState.OPEN: 0}
         if host.under_way >= allowed[host.circuit.state]:
             return delivery.host
-        limits = (self._limits.process, self._limits.account, int(self._most_of_client))
+        limits = (self._limits.process, self._limits.account, self._limits.client)
         for place, limit in zip(delivery.shared, limits, strict=True):
             for halved, kind in enumerate(host.kinds):
                 if self._under_way[kind + place] >= max(1, limit >> halved):

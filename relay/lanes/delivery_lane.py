@@ -156,12 +156,11 @@ class DeliveryLane:
         return Delivery(id_, target.origin if isinstance(target, Target) else "", client, self._account)
 
     def _begin(self, delivery: Delivery) -> None:
-        attempt = self._loop.create_task(self._attempt(delivery, self._loop.time()))
+        attempt = self._loop.create_task(self._attempt(delivery))
         self._attempts.add(attempt)
         attempt.add_done_callback(lambda attempt: self._end(delivery, attempt))
 
-    async def _attempt(self, delivery: Delivery, begun_at: float) -> Tried | None:
-        self._desk.lagged(self._loop.time() - begun_at)
+    async def _attempt(self, delivery: Delivery) -> Tried | None:
         log.bind(registration=delivery.id)
         try:
             if (rest_s := self._care.rest_s(delivery.id)) > 0:

@@ -49,10 +49,6 @@ class Desk:
         """Return how many of the account's deliveries wait here at the place."""
         return self._admission.waiting(place, account)
 
-    def lagged(self, lag_s: float) -> None:
-        """Take in how late an attempt that had begun was run: how busy this process is."""
-        self._admission.lagged(lag_s)
-
     def ended(self, delivery: Delivery, reply: Reply | None, *, pause_s: float | None) -> None:
         """Take in how its attempt ended (None: it was broken off), and begin what may begin in its stead."""
         metrics.DELIVERIES_UNDER_WAY.dec()

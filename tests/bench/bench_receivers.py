@@ -112,8 +112,8 @@ class Bench:
         self._run = secrets.token_hex(4)
         self._count = 0
 
-    async def make_due(self, some: list[Due]) -> dict[str, float]:
-        """Make them due with one commit; return when, by id."""
+    async def make_due(self, some: list[Due], *, in_s: float = 0.0) -> dict[str, float]:
+        """Write them down, due in so many seconds, with one commit; return when that was, by id."""
         now, write, made = time.time(), Write(), dict[str, float]()
         for client, name in some:
             self._count += 1
@@ -121,7 +121,7 @@ class Bench:
             url = self._receivers.url(name, self._count)
             due = Registration(
                 registration_id(client, task, url), client, task, url, now, now + 3_600,
-                state=RegistrationState.DELIVERING, outcome=TaskOutcome.SUCCEEDED, final_at=now, due_at=now,
+                state=RegistrationState.DELIVERING, outcome=TaskOutcome.SUCCEEDED, final_at=now, due_at=now + in_s,
             )  # fmt: skip
             write.blob(keys.body(due.id), message.body(due, STATUS), kept=True)
             write.registration(due, now=now)
@@ -139,10 +139,19 @@ class Bench:
         await wait_until(lambda: made.keys() <= self._receivers.arrived_at.keys(), within_s=60)
         return sorted(self._receivers.arrived_at[id_] - at for id_, at in made.items())
 
-    async def crowd(self, crowd: list[Due]) -> None:
-        everybody = iter(crowd)
+    async def prepare(self, crowd: list[Due]) -> list[str]:
+        """Write the crowd down, to become due much later; return their ids."""
+        everybody, ids = iter(crowd), list[str]()
         while some := list(islice(everybody, BATCH)):
-            await self.make_due(some)
+            ids += await self.make_due(some, in_s=3_600)
+        return ids
+
+    async def fall_due(self, ids: list[str]) -> None:
+        """Let all of them become due now."""
+        now_ms, everybody = await self._relay.store.now_ms(), iter(ids)
+        while some := list(islice(everybody, 10 * BATCH)):
+            words = (word for id_ in some for word in (now_ms, id_))
+            await self._relay.store.ask("ZADD", keys.due("default"), *words)
 
 
 async def main(seconds: float) -> None:
@@ -168,9 +177,10 @@ async def _case(
         worker = ("-m", "tests.bench.bench_receivers", "--worker", dns.address)
         await stack.enter_async_context(running_python(worker, site.environment))
         bench = Bench(relay, receivers)
+        waiting = await bench.prepare(crowd)
         await bench.trickle(2 * WELL / RATE)
         alone = await bench.trickle(seconds)
-        beside, _ = await asyncio.gather(bench.trickle(seconds), bench.crowd(crowd))
+        beside, _ = await asyncio.gather(bench.trickle(seconds), bench.fall_due(waiting))
         return alone, beside
 
 

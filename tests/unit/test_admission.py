@@ -1,6 +1,6 @@
 """Which deliveries may begin, and what their ends let begin."""
 
-from relay.domain.admission import FEWEST, MAX_HOSTS, Admission, Delivery, Limits
+from relay.domain.admission import MAX_HOSTS, Admission, Delivery, Limits
 from relay.domain.delivery import Outcome, Reply
 
 OK = Reply(Outcome.DELIVERED, 200)
@@ -112,17 +112,6 @@ def test_one_client_leaves_room_to_the_others() -> None:
     assert len(begun(admission, flood)) == LIMITS.client
     other = [delivery(100 + number, known[4 + number % 4], client="bob") for number in range(4)]
     assert begun(admission, other) == other
-
-
-def test_while_attempts_run_late_a_client_has_less_room_and_then_slowly_more() -> None:
-    admission = an_admission(*hosts(8))
-    for _ in range(100):
-        admission.lagged(0.05)
-    crowd = [delivery(number, host) for number, host in enumerate(hosts(8))]
-    assert begun(admission, crowd) == crowd[:FEWEST]
-    for _ in range(11):
-        admission.lagged(0.001)
-    assert ended(admission, crowd[0]) == crowd[FEWEST : FEWEST + 2]
 
 
 def test_whoever_waits_at_one_host_is_served_in_turn_whichever_lane_it_came_from() -> None:
