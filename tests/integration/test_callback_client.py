@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from relay import __version__
-from relay.clients.callback import HOST_CONNECTIONS, CallbackClient
+from relay.clients.callback import HOST_CONNECTIONS, MAX_PARTS, CallbackClient
 from relay.domain.delivery import Outcome, Reply
 from relay.domain.destination import DestinationPolicy
 from tests.support.hostile import HOSTILE, say_nothing
@@ -153,3 +153,10 @@ async def test_a_cancelled_attempt_closes_its_connection(client: CallbackClient)
         with pytest.raises(asyncio.CancelledError):
             await attempt
         await closed.wait()
+
+
+async def test_an_answer_in_tiny_chunks_is_read_no_further_than_its_parts_are_worth(client: CallbackClient) -> None:
+    chunked = b"HTTP/1.1 500 Oh\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 500 + b"0\r\n\r\n"
+    async with listener(chunked) as listening:
+        reply = await post(client, listening.url)
+    assert (reply.outcome, reply.excerpt) == (Outcome.SERVER_ERROR, b"x" * MAX_PARTS)

@@ -1,6 +1,7 @@
 """The guarded transport against real sockets: where it connects, and where nothing ever sees a connect."""
 
 import asyncio
+import socket
 import ssl
 from contextlib import aclosing
 from ipaddress import ip_address, ip_network
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.clients.callback import CallbackClient
-from relay.clients.guard import AttemptError, Resolve, Resolver
+from relay.clients.guard import ANSWER_BYTES, AttemptError, GuardedBackend, Resolve, Resolver
 from relay.domain.delivery import Outcome, Reply
 from relay.domain.destination import Address, DestinationPolicy, Verdict
 from tests.support.listener import OK, certificate, listener, status
@@ -120,3 +121,11 @@ async def test_plain_http_instead_of_a_handshake_is_a_tls_error() -> None:
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
         reply = await post(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
     assert reply.outcome is Outcome.TLS_ERROR
+
+
+async def test_a_connection_holds_little_that_was_not_asked_for() -> None:
+    async with listener(OK) as listening:
+        stream = await GuardedBackend("http", LOOPBACK, resolving_to()).connect_tcp("127.0.0.1", listening.port)
+        holds_bytes = stream.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        await stream.aclose()
+    assert holds_bytes <= 2 * ANSWER_BYTES  # Linux doubles what it is asked for
