@@ -135,7 +135,7 @@ function summary(status) {
 
 function happened(event) {
   const {at, event: name, ...more} = event;
-  const told = Object.entries(more).filter(([, value]) => value !== null && typeof value !== "object")
+  const told = Object.entries(more).filter(([, value]) => value !== null && value !== "" && typeof value !== "object")
     .map(([field, value]) => `${field.replaceAll("_", " ")} ${value}`).join(", ");
   return element("li", {}, instant(at), element("strong", {}, name), told ? element("span", {class: "soft"}, ` ${told}`) : null);
 }
