@@ -69,7 +69,7 @@ async def test_an_account_is_made_changed_shown_listed_and_removed(
     assert made.json() == {
         "name": "second.account-2", "origin": "added", "upstream_url": "https://upstream.example.com", "limit": "10/1",
         "share": 0.5, "daily_limit": 10_000, "clients": ["alice", "bob"], "state": "open", "pause": None,
-        "limit_learned": None, "limit_in_use": "5/1", "pending": 0, "delivering": 0,
+        "limit_learned": None, "limit_in_use": "5/1", "pending": 0, "delivering": 0, "calls_in_use": 0,
     }  # fmt: skip
     assert changed.json()["upstream_url"] == upstream.url
     assert changed.json()["clients"] is None
