@@ -17,6 +17,8 @@ from relay.domain.circuit import Circuit, CircuitPolicy, CircuitState, after_pau
 from relay.domain.delivery import Reply
 
 MAX_HOSTS = 10_000
+LATE_S = 0.01
+FEWEST = 4  # of a client, however late the others' attempts run
 _PROCESS = "process"
 _CLIENT = "client "
 _KINDS = ("", "unproven ", "failing ")  # of room: half as much each
@@ -82,6 +84,7 @@ class Admission:
         self.slowed: set[str] = set()  # hosts whose circuit has opened and not closed since
         self._limits = limits or Limits()
         self._policy = policy or CircuitPolicy()
+        self._room: dict[str, float] = {}  # of the clients who have less than the limits say
         self._hosts: dict[str, _Host] = {}  # the one used last at the end
         self._under_way: Counter[str] = Counter()  # by place
         self._kinds: dict[str, tuple[str, ...]] = {}  # of room, by the id of what is under way
@@ -136,6 +139,24 @@ class Admission:
             begun += self._advance(heappop(self._pauses)[1], now)
         return begun
 
+    def started(self, delivery: Delivery, *, late_s: float) -> None:
+        """Take in how late an attempt that had begun was run, since this process had so much else to do.
+
+        Of that most is the client's who has the most under way: each time that a smaller one's attempt runs late, the
+        largest has room for one less, down to `FEWEST`; and for more again as its own run in time.
+        """
+        place = _CLIENT + delivery.client
+        if late_s <= LATE_S:
+            if place in self._room:
+                self._room[place] += 0.1
+                if self._room[place] >= self._limits.client:
+                    del self._room[place]
+            return
+        largest = max((name for name in self._under_way if name.startswith(_CLIENT)), key=self._under_way.__getitem__)
+        most = self._under_way[largest]
+        if most > self._under_way[place]:
+            self._room[largest] = max(FEWEST, min(self._room.get(largest, most), most) - 1)
+
     def next_resume_at(self) -> float:
         """Return when the next pause of a host is over, or infinity."""
         return self._pauses[0][0] if self._pauses else inf
@@ -155,7 +176,8 @@ class Admission:
         allowed = {CircuitState.CLOSED: self._limits.host, CircuitState.HALF_OPEN: 1, CircuitState.OPEN: 0}
         if host.under_way >= allowed[host.circuit.state]:
             return delivery.host
-        limits = (self._limits.process, self._limits.account, self._limits.client)
+        of_client = int(min(self._room.get(_CLIENT + delivery.client, inf), self._limits.client))
+        limits = (self._limits.process, self._limits.account, of_client)
         for place, limit in zip(delivery.shared, limits, strict=True):
             for halved, kind in enumerate(host.kinds):
                 if self._under_way[kind + place] >= max(1, limit >> halved):

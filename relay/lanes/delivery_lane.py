@@ -18,7 +18,7 @@ from relay.store.deliveries import Claims
 from relay.store.lanes import LEASE_MS
 from relay.store.write import Fence, Write
 
-CLAIMS, MAX_CLAIMS = 128, 1_024  # a turn: few, so that nothing else waits long, but twice as many after a full one
+CLAIMS = 128  # a turn, so that nothing else waits long while they are looked at
 RENEW_S = 1.0
 LINGER_S = 2.0
 AWAKE_S = 10.0  # a lane whose next delivery is further away is handed back until then
@@ -43,7 +43,6 @@ class DeliveryLane:
         self._stirring = Stirring()
         self._loop = asyncio.get_running_loop()
         self._held: set[str] = set()  # claimed, and waiting here or under way: claimed again, they are not taken twice
-        self._want = CLAIMS
         self._parking = Parking(lambda place: desk.waiting(place, self._account))
         self._attempts: set[Attempt] = set()
         self._renewed_at = self._busy_at = self._loop.time()
@@ -106,7 +105,7 @@ class DeliveryLane:
         park, recall = self._parking.leaving(), self._parking.recalls()
         try:
             claims = await self._relay.deliveries.claim(
-                self.fence, want=self._want, park=park, crowds=self._parking.crowds(), recall=recall
+                self.fence, want=CLAIMS, park=park, crowds=self._parking.crowds(), recall=recall
             )
             self._renewed_at = started
             self._parked(park)
@@ -122,9 +121,8 @@ class DeliveryLane:
 
     def _sleep_after(self, claims: Claims, *, started: float) -> None:
         due_s = RENEW_S if claims.next_due_s is None else min(RENEW_S, claims.next_due_s)
-        full = len(claims.claimed) == self._want
-        self._want = min(MAX_CLAIMS, 2 * self._want) if full else CLAIMS
-        self._next_claim_at = 0.0 if full or self._parking.recalls() else started + due_s
+        more = len(claims.claimed) == CLAIMS or self._parking.recalls()
+        self._next_claim_at = 0.0 if more else started + due_s
         if self._held or self._parking or (claims.next_due_s is not None and claims.next_due_s < AWAKE_S):
             self._busy_at = self._loop.time()
         elif self._loop.time() - self._busy_at > LINGER_S:
@@ -156,11 +154,12 @@ class DeliveryLane:
         return Delivery(id_, target.origin if isinstance(target, Target) else "", client, self._account)
 
     def _begin(self, delivery: Delivery) -> None:
-        attempt = self._loop.create_task(self._attempt(delivery))
+        attempt = self._loop.create_task(self._attempt(delivery, self._loop.time()))
         self._attempts.add(attempt)
         attempt.add_done_callback(lambda attempt: self._end(delivery, attempt))
 
-    async def _attempt(self, delivery: Delivery) -> Tried | None:
+    async def _attempt(self, delivery: Delivery, begun_at: float) -> Tried | None:
+        self._desk.started(delivery, late_s=self._loop.time() - begun_at)
         log.bind(registration=delivery.id)
         try:
             if (rest_s := self._care.rest_s(delivery.id)) > 0:

@@ -49,6 +49,10 @@ class Desk:
         """Return how many of the account's deliveries wait here at the place."""
         return self._admission.waiting(place, account)
 
+    def started(self, delivery: Delivery, *, late_s: float) -> None:
+        """Take in how late an attempt that had begun was run."""
+        self._admission.started(delivery, late_s=late_s)
+
     def ended(self, delivery: Delivery, reply: Reply | None, *, pause_s: float | None) -> None:
         """Take in how its attempt ended (None: it was broken off), and begin what may begin in its stead."""
         metrics.DELIVERIES_UNDER_WAY.dec()

@@ -17,7 +17,7 @@ local now = store_now()
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 redis.call('HDEL', KEYS[1], 'stirred')
 
-local LOOKED_AT = 2000
+local LOOKED_AT = 500
 local order = 0
 local function park(place, id)
   if redis.call('ZREM', KEYS[3], id) == 0 then return end

@@ -38,7 +38,7 @@ class DeliveryStore:
     ) -> Claims:
         """Take one turn of a delivery lane: claim up to `want` due ids, park (place, id), recall (place, how many).
 
-        Of a host or client in `crowds` everything that is due is parked, a few thousand a turn.
+        Of a host or client in `crowds` everything that is due is parked, some hundreds a turn.
         """
         lane = fence.lane
         answer = await self._claim(

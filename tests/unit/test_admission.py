@@ -1,6 +1,6 @@
 """Which deliveries may begin, and what their ends let begin."""
 
-from relay.domain.admission import MAX_HOSTS, Admission, Delivery, Limits
+from relay.domain.admission import FEWEST, MAX_HOSTS, Admission, Delivery, Limits
 from relay.domain.delivery import Outcome, Reply
 
 OK = Reply(Outcome.DELIVERED, 200)
@@ -112,6 +112,30 @@ def test_one_client_leaves_room_to_the_others() -> None:
     assert len(begun(admission, flood)) == LIMITS.client
     other = [delivery(100 + number, known[4 + number % 4], client="bob") for number in range(4)]
     assert begun(admission, other) == other
+
+
+def test_a_client_that_makes_the_others_run_late_has_less_room_until_its_own_run_in_time() -> None:
+    *known, last = hosts(9)
+    admission = an_admission(*known, last)
+    crowd = [delivery(number, known[number % 8]) for number in range(40)]
+    under_way = begun(admission, crowd)
+    other = delivery(100, last, client="bob")
+    assert (len(under_way), begun(admission, [other])) == (LIMITS.client, [other])
+
+    admission.started(under_way[0], late_s=0.05)  # its own lateness is nobody else's
+    [following] = ended(admission, under_way.pop())
+    under_way.append(following)
+    for _ in range(20):
+        admission.started(other, late_s=0.05)
+    while len(under_way) > FEWEST:
+        assert ended(admission, under_way.pop()) == []
+    under_way += ended(admission, under_way.pop())
+    assert len(under_way) == FEWEST
+
+    for _ in range(21):
+        admission.started(under_way[0], late_s=0.001)
+    under_way += ended(admission, under_way.pop())
+    assert len(under_way) == FEWEST + 2
 
 
 def test_whoever_waits_at_one_host_is_served_in_turn_whichever_lane_it_came_from() -> None:
