@@ -112,7 +112,7 @@ class DeliveryLane:
             await self._offer_all(claims.claimed)
             for (place, asked), ids in zip(recall, claims.recalled, strict=True):
                 self._parking.recalled(place, asked=asked, came=len(ids))
-                await self._offer_all(ids, recalled=True)
+            await self._offer_all([id_ for ids in claims.recalled for id_ in ids], recalled=True)
         except StoreUnavailableError:
             self._next_claim_at = self._loop.time() + 0.1
             self._stopping = self._loop.time() - self._renewed_at > LEASE_MS / 1000
