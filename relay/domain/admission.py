@@ -17,7 +17,7 @@ from relay.domain.circuit import Circuit, CircuitPolicy, CircuitState, after_pau
 from relay.domain.delivery import Reply
 
 MAX_HOSTS = 10_000
-LATE_S = 0.01
+LATE_S = 0.002
 FEWEST = 4  # of a client, however late the others' attempts run
 _PROCESS = "process"
 _CLIENT = "client "
@@ -148,7 +148,7 @@ class Admission:
         place = _CLIENT + delivery.client
         if late_s <= LATE_S:
             if place in self._room:
-                self._room[place] += 0.1
+                self._room[place] += 0.02
                 if self._room[place] >= self._limits.client:
                     del self._room[place]
             return
