@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?"
 _NAME = rf"({_LABEL}\.){{1,4}}[a-z]{{2,20}}"
-_PATH = r"(/[!-\[\]-~]{0,200})?"
+_PATH = r"(/[!\"$-\[\]-~]{0,200})?"  # no fragment
 _PARAMETERS = {
     "id": {"type": "string", "pattern": "^reg_[0-9a-f]{34}$"},
     "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
