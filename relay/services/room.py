@@ -19,7 +19,9 @@ async def take_room(relay: Relay, client: str) -> Crowd:
     """
     limit, crowd = relay.settings.client_pending_limit, relay.crowds.setdefault(client, Crowd())
     if crowd.stale(time.monotonic()):
-        crowd.counted(await under_way(relay, client), now=time.monotonic())
+        count = await under_way(relay, client)
+        if crowd.stale(time.monotonic()):  # else somebody has counted later meanwhile, and some have begun since
+            crowd.counted(count, now=time.monotonic())
     if not crowd.begin(limit):
         raise QuotaExceededError(PENDING, f"at most {limit} registrations under way", RETRY_AFTER_S)
     return crowd
