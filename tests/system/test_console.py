@@ -144,7 +144,7 @@ async def test_a_registration_is_seen_to_its_end_live_and_found_by_its_request_i
         await page.keyboard.press("Enter")
         await page.locator("tbody a").click()
         await expect(page.locator("#timeline").get_by_text("delivered", exact=True)).to_be_visible()
-        await expect(page.locator("pre").first).to_contain_text("Success")
+        await expect(page.locator("pre").first).to_contain_text("Lead Update")
         await expect(page.locator("body")).not_to_contain_text("RequestBody")
         await page.screenshot(path=screenshots / "registration.png", full_page=True)
 
