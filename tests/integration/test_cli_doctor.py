@@ -122,10 +122,9 @@ async def test_a_lane_that_a_worker_holds_is_left_to_it(valkey: Valkey, store: S
     assert arrivals == 0
 
 
-async def test_a_store_that_takes_no_writes_is_wrong_although_it_answers(valkey: Valkey, tmp_path: Path) -> None:
-    await valkey.ask("REPLICAOF", "127.0.0.1", "1")
-    done = doctor(tmp_path, "--json", redis_url=valkey.url, **SECRETS)
-    await valkey.ask("REPLICAOF", "NO", "ONE")
+async def test_a_store_that_takes_no_writes_is_wrong_although_it_answers(tmp_path: Path) -> None:
+    async with valkey_in(tmp_path / "valkey", replicaof="127.0.0.1 1") as valkey:  # whose primary is not there
+        done = doctor(tmp_path, "--json", redis_url=valkey.url, **SECRETS)
     assert (done.code, verdicts(done, "store", "store write")) == (1, ["ok", "wrong"])
 
 
