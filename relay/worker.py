@@ -6,6 +6,7 @@ records is the truth. So a lost, doubled or expired job costs a second, never a 
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import inf
 from typing import Any
@@ -71,20 +72,17 @@ class _Queue(ArqWorker):
         self.woken = asyncio.Event()
 
     async def main(self) -> None:
-        """Read the queue while this worker has room; never end for an error of the store."""
+        """Read the queue while this worker has room. Raises what the store raises; `main` may be begun again."""
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.woken.wait(), ASK_S)
+            with suppress(TimeoutError):  # `wait_for` may lose a cancellation that comes with the event
+                async with asyncio.timeout(ASK_S):
+                    await self.woken.wait()
             self.woken.clear()
-            try:
-                if self._worker.has_room:
-                    await self._poll_iteration()
-                    if self.tasks:
-                        self.woken.set()  # there may be more than one reading holds
-                        await asyncio.sleep(AGAIN_S)
-            except (RedisError, OSError, StoreUnavailableError) as error:
-                _count(error)
-                await asyncio.sleep(RETRY_S)
+            if self._worker.has_room:
+                await self._poll_iteration()
+                if self.tasks:
+                    self.woken.set()  # there may be more than one reading holds
+                    await asyncio.sleep(AGAIN_S)
 
     async def want_worker(self, lane: LaneName) -> None:
         """Put the lane into the queue, unless it is there."""
@@ -118,7 +116,7 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then hand every lane back. Returns when that is done."""
-        queue = asyncio.create_task(self._queue.main())
+        queue = asyncio.create_task(self._for_ever(self._queue.main))
         duties = [asyncio.create_task(self._for_ever(duty)) for duty in (self._listen, self._sweep, self._tidy)]
         try:
             await stop.wait()
@@ -207,7 +205,7 @@ class Worker:
             for lane in list(self._lanes.values())[:surplus]:
                 lane.stop()
 
-    async def _for_ever(self, duty: Any) -> None:
+    async def _for_ever(self, duty: Callable[[], Awaitable[None]]) -> None:
         told_at = -inf
         while True:
             try:
@@ -217,6 +215,8 @@ class Worker:
                 if time.monotonic() - told_at > TELL_S:
                     told_at = time.monotonic()
                     logger.warning("store_unreachable", duty=duty.__name__, error=type(error).__name__)
+            except Exception:
+                logger.exception("duty_failed", duty=duty.__name__)  # it must not end without a word, nor for good
             await asyncio.sleep(RETRY_S)
 
     async def _hand_back_all(self) -> None:

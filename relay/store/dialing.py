@@ -1,5 +1,6 @@
 """Dialing: which connections a URL means, and that they go to the primary, whichever server that is by now."""
 
+import asyncio
 import re
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -21,8 +22,27 @@ SCHEMES = ("redis", "rediss", "unix", SENTINEL_SCHEME)
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s\[\]:,/@]+))(?::(?P<port>\d{1,5}))?")
 
 
-class _PrimaryOnly:
-    """A connection that is dropped once its server is read-only: the primary is elsewhere, and is looked for anew."""
+class _Ours:
+    """What the relay's connections do otherwise than redis-py's.
+
+    One is dropped once its server is read-only: the primary is elsewhere, and is looked for anew. And what is cancelled
+    while it sends ends: redis-py waits with `asyncio.wait_for`, which loses a cancellation that comes as the wait ends
+    (CPython before 3.12), so that a duty which was stopped would go on for ever.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: Any = True) -> None:  # noqa: FBT002 - redis-py's
+        if not self.is_connected:  # type: ignore[attr-defined] # a mixin's
+            await self.connect()  # type: ignore[attr-defined] # a mixin's
+        elif check_health:
+            await self.check_health()  # type: ignore[attr-defined] # a mixin's
+        try:
+            async with asyncio.timeout(self.socket_timeout):  # type: ignore[attr-defined] # a mixin's
+                await self._send_packed_command(command)  # type: ignore[attr-defined] # a mixin's
+        except BaseException as error:
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined] # a mixin's
+            if isinstance(error, OSError):  # a timeout is one
+                raise NotConnectedError(f"it could not be sent: {type(error).__name__}") from error
+            raise
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -32,19 +52,19 @@ class _PrimaryOnly:
             raise NotConnectedError("the server is read-only: it is the primary no longer") from error
 
 
-class _Tcp(_PrimaryOnly, Connection):
+class _Tcp(_Ours, Connection):
     pass
 
 
-class _Tls(_PrimaryOnly, SSLConnection):
+class _Tls(_Ours, SSLConnection):
     pass
 
 
-class _Unix(_PrimaryOnly, UnixDomainSocketConnection):
+class _Unix(_Ours, UnixDomainSocketConnection):
     pass
 
 
-class _Found(_PrimaryOnly, SentinelManagedConnection):
+class _Found(_Ours, SentinelManagedConnection):
     pass
 
 
@@ -56,7 +76,7 @@ class _SentinelPool(SentinelConnectionPool):
             await sentinel.aclose()
 
 
-_PRIMARY_ONLY = {SSLConnection: _Tls, UnixDomainSocketConnection: _Unix}
+_KINDS = {SSLConnection: _Tls, UnixDomainSocketConnection: _Unix}
 
 
 def connection_pool(url: str) -> ConnectionPool:
@@ -77,7 +97,7 @@ def connection_pool(url: str) -> ConnectionPool:
 
 def _direct(url: str) -> ConnectionPool:
     options: dict[str, Any] = {**parse_url(url)}
-    kind = _PRIMARY_ONLY.get(options.pop("connection_class", Connection), _Tcp)
+    kind = _KINDS.get(options.pop("connection_class", Connection), _Tcp)
     return ConnectionPool(kind, **_TIMEOUTS | options)
 
 

@@ -7,7 +7,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.exceptions import ResponseError
 
 from relay.context import open_relay
 from relay.domain.budget import Limit
@@ -70,15 +72,40 @@ async def written(store: Store) -> bool:
 
 
 async def test_a_primary_that_was_demoted_is_left_for_the_new_one(pair: Pair, tmp_path: Path) -> None:
-    async with sentinel_of(pair, tmp_path) as address:
-        url = f"redis+sentinel://{address}/{NAME}/0"
-        async with aclosing(Store(connection_pool(url))) as store:
-            assert await written(store)
-            await pair.primary.ask("FAILOVER")
-            await wait_until(lambda: role(store, "slave"))  # a read is still answered by the old one
-            assert not await written(store)
-            await wait_until(lambda: written(store), within_s=30)
-            assert await role(store, "master")
+    async with (
+        sentinel_of(pair, tmp_path) as address,
+        aclosing(Store(connection_pool(f"redis+sentinel://{address}/{NAME}/0"))) as store,
+    ):
+        assert await written(store)
+        await wait_until(lambda: switching(address))
+        await wait_until(lambda: served_at(store, pair.ports[1]))
+        assert await written(store)
+
+
+async def served_at(store: Store, port: int) -> bool:
+    try:
+        return f"tcp_port:{port}\r".encode() in await store.ask("INFO", "server")
+    except StoreUnavailableError:
+        return False
+
+
+async def test_a_connection_to_what_is_read_only_is_dropped(pair: Pair) -> None:
+    async with aclosing(Store(connection_pool(pair.urls[0]))) as store:
+        assert await written(store)
+        before = await store.ask("CLIENT", "ID")
+        await pair.promote()
+        assert (await role(store, "slave"), await store.ask("CLIENT", "ID")) == (True, before)  # it answers reads
+        assert not await written(store)
+        assert await store.ask("CLIENT", "ID") != before
+
+
+async def switching(sentinel: str) -> bool:
+    """Have the Sentinel promote the replica; it does once it knows that one to be good."""
+    async with Redis.from_url(f"redis://{sentinel}") as asked:
+        try:
+            return bool(await asked.sentinel_failover(NAME))
+        except ResponseError:
+            return False
 
 
 async def role(store: Store, expected: str) -> bool:
@@ -118,6 +145,7 @@ async def test_without_a_replica_that_has_it_nothing_is_acknowledged_not_even_wh
                 await wish(told, "task", CALLBACK)
             assert time.monotonic() - started < 2.0
         pair.replica.thaw()
+        await wait_until(lambda: written(another.store))  # it acknowledges once it has caught up
         registration = await wish(another, "task", CALLBACK)
         await wait_until(pair.in_sync)
         assert await pair.replica.ask("EXISTS", keys.registration(registration.id)) == 1

@@ -1,5 +1,6 @@
 """Lanes at work: a worker in this process, a real store, the sandbox and a receiver."""
 
+import asyncio
 import time
 import zlib
 from collections import Counter
@@ -83,6 +84,14 @@ async def test_a_lane_with_nothing_left_to_do_is_given_up(relay: Relay, receiver
         registration = await wish(relay, "last", receiver.url())
         await wait_until(lambda: all_delivered(relay, [registration.id]))
         await wait_until(lambda: lanes_left(valkey, 0))
+
+
+async def test_a_worker_that_is_stopped_at_any_moment_ends(relay: Relay) -> None:
+    await wish(relay, "pending", "http://127.0.0.1:9/hook")
+    for moments in range(150):
+        async with asyncio.timeout(20), working(relay):
+            for _ in range(moments):
+                await asyncio.sleep(0)
 
 
 async def lanes_left(valkey: Valkey, count: int) -> bool:
