@@ -13,7 +13,7 @@ import structlog
 bind = structlog.contextvars.bind_contextvars
 bound = structlog.contextvars.bound_contextvars
 
-_TALKATIVE = ("httpx", "httpcore", "arq", "uvicorn.access", "uvicorn.error", "asyncio", "opentelemetry", "urllib3")
+_TALKATIVE = ("httpx", "httpcore", "arq", "uvicorn.error", "asyncio", "opentelemetry", "urllib3")
 
 
 def configure(level: str) -> None:

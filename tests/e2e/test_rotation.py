@@ -17,7 +17,7 @@ from tests.support.stand import Process, Stand, running, stand
 
 OLD, NEW = Secret(b"o" * 32).text, Secret(b"n" * 32).text
 EARLY, LATE = "/early", "/late"
-ACCOUNTS = 2
+ACCOUNTS = 6  # so that each worker delivers for some of them
 
 
 @pytest.mark.timeout(240)

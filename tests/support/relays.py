@@ -72,7 +72,8 @@ def draft(request_id: str, callback_url: str, **fields: Any) -> Draft:
 async def wish(
     relay: Relay, request_id: str, callback_url: str, *, client: str = "alice", **fields: Any
 ) -> Registration:
-    """Register as `client` does, and return the registration."""
+    """Register as `client` does, and return the registration, which is a millisecond newer than the last one."""
+    await asyncio.sleep(0.001)
     registration, _ = await register(relay, client, draft(request_id, callback_url, **fields), now=time.time())
     return registration
 

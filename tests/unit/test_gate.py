@@ -122,7 +122,7 @@ def test_it_is_failing_since_the_first_answer_that_tells_nothing_until_one_does(
     assert gate_after(AnswerKind.PENDING, gate=failing).failing_since is None
 
 
-@pytest.mark.parametrize("kind", set(AnswerKind) - {AnswerKind.PENDING, AnswerKind.FINAL})
+@pytest.mark.parametrize("kind", sorted(set(AnswerKind) - {AnswerKind.PENDING, AnswerKind.FINAL}))
 @pytest.mark.parametrize("usable", [AnswerKind.PENDING, AnswerKind.FINAL])
 def test_a_usable_answer_opens_whatever_was_closed_and_forgets_the_rest(kind: AnswerKind, usable: AnswerKind) -> None:
     closed = gate_after(*[kind] * 7)

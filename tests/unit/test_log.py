@@ -83,7 +83,7 @@ def test_the_level_is_where_the_log_begins(level: str, expected: list[str]) -> N
     assert [line["event"] for line in lines(text)] == expected
 
 
-@pytest.mark.parametrize("name", ["httpx", "httpcore", "arq", "uvicorn.access", "asyncio"])
+@pytest.mark.parametrize("name", ["httpx", "httpcore", "arq", "uvicorn.error", "asyncio"])
 def test_libraries_that_log_what_they_are_given_are_heard_from_warnings_on(name: str) -> None:
     with written("DEBUG") as text:
         logging.getLogger(name).info("GET https://receiver.example.com/?token=planted")
