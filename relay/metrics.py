@@ -115,6 +115,18 @@ CONDEMNED = Counter(
     ["kind"],
     registry=REGISTRY,
 )
+UNREADABLE = Counter(
+    "relay_unreadable_records_total",
+    "Readings of a record that is damaged or missing: what waits for it rests, and everything else goes on.",
+    ["kind"],
+    registry=REGISTRY,
+)
+LANES_FAILED = Counter(
+    "relay_lanes_failed_total",
+    "Lanes that ended in an error that nobody expected, by kind.",
+    ["kind"],
+    registry=REGISTRY,
+)
 DELIVERIES_UNDER_WAY = Gauge(
     "relay_deliveries_under_way", "Attempts to POST a callback that this process has begun.", registry=REGISTRY
 )
@@ -156,3 +168,6 @@ for _verdict in set(Verdict) - {Verdict.ALLOWED}:
 for _kind in KINDS:
     CONDEMNED.labels(_kind)
     LANES.labels(_kind)
+    LANES_FAILED.labels(_kind)
+for _record in ("task", "registration", "body"):
+    UNREADABLE.labels(_record)

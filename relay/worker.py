@@ -26,10 +26,12 @@ from relay.domain.errors import StoreUnavailableError
 from relay.lanes.delivery_lane import DeliveryLane
 from relay.lanes.desk import Desk
 from relay.lanes.poll_lane import PollLane
+from relay.lanes.surviving import surviving
 from relay.services.tidy import tidy
 from relay.store import keys
 from relay.store.dialing import connection_pool
 from relay.store.keys import LaneKind, LaneName
+from relay.store.write import Fence
 
 ASK_S = 1.0  # how often arq's queue is read when nothing wakes the worker
 AGAIN_S = 0.005
@@ -40,6 +42,8 @@ STOP_S = 5.0
 RETRY_S = 0.5
 LISTEN_S = 3.0  # of silence, then the channel is asked whether it is still there
 TELL_S = 10.0
+
+Lane = PollLane | DeliveryLane
 
 logger = log.get(__name__)
 
@@ -101,7 +105,7 @@ class Worker:
         self.holder = relay.holder
         self._relay = relay
         self._desk = Desk(relay.circuits)
-        self._lanes: dict[LaneName, PollLane | DeliveryLane] = {}
+        self._lanes: dict[LaneName, Lane] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._share = 1
         self._stopping = False
@@ -129,32 +133,28 @@ class Worker:
 
     async def take(self, name: LaneName) -> None:
         """Acquire the lane and work it, unless somebody else holds it or this worker has enough."""
-        if name in self._lanes or not self.has_room:
-            return
-        fence = await self._relay.lanes.acquire(name)
-        if fence is None:
+        if name in self._lanes or not self.has_room or (fence := await self._relay.lanes.acquire(name)) is None:
             return
         crash.reached(Point.LANE_TAKEN, str(name))
-        lane: PollLane | DeliveryLane
-        if name.kind is LaneKind.POLL:
-            metrics.BY_ACCOUNT.know(name.account)
-            lane = PollLane(self._relay, fence, await self._relay.account(name.account))
-        else:
-            lane = DeliveryLane(self._relay, fence, self._desk)
-        self._lanes[name] = lane
-        running = asyncio.create_task(self._work(name, lane))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        async with surviving(self._relay, fence):
+            self._lanes[name] = lane = await self._lane(fence)
+            self._running.add(running := asyncio.create_task(self._work(lane)))
+            running.add_done_callback(self._running.discard)
 
-    async def _work(self, name: LaneName, lane: PollLane | DeliveryLane) -> None:
+    async def _lane(self, fence: Fence) -> Lane:
+        if fence.lane.kind is LaneKind.DELIVERY:
+            return DeliveryLane(self._relay, fence, self._desk)
+        metrics.BY_ACCOUNT.know(fence.lane.account)
+        return PollLane(self._relay, fence, await self._relay.account(fence.lane.account))
+
+    async def _work(self, lane: Lane) -> None:
+        name = lane.fence.lane
         log.bind(lane=str(name))
-        metrics.LANES.labels(name.kind).inc()
         try:
-            await lane.run()
-        except Exception:
-            logger.exception("lane_failed")
+            with metrics.LANES.labels(name.kind).track_inprogress():
+                async with surviving(self._relay, lane.fence):
+                    await lane.run()
         finally:
-            metrics.LANES.labels(name.kind).dec()
             del self._lanes[name]
 
     # ------------------------------------------------------------------ duties

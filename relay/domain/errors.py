@@ -142,6 +142,13 @@ class FencedError(RelayError):
     status = 503
 
 
+class UnreadableError(RelayError):
+    """A record of the store is damaged, or written by a version to come; it is left as it is."""
+
+    code = "unreadable_record"
+    status = 500
+
+
 class InSettingsError(RelayError):
     """It is in the settings, and cannot be removed by a call."""
 

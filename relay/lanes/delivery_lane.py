@@ -2,12 +2,13 @@
 
 import asyncio
 import re
+from contextlib import suppress
 
 from relay import log
 from relay.context import Relay
 from relay.domain.admission import Delivery
 from relay.domain.destination import Target, parse
-from relay.domain.errors import FencedError, StoreUnavailableError
+from relay.domain.errors import FencedError, StoreUnavailableError, UnreadableError
 from relay.lanes.care import Care
 from relay.lanes.desk import Desk
 from relay.lanes.parking import Parking
@@ -23,6 +24,7 @@ RENEW_S = 1.0
 LINGER_S = 2.0
 AWAKE_S = 10.0  # a lane whose next delivery is further away is handed back until then
 DRAIN_S = 0.8
+UNREADABLE_REST_S = 3_600.0  # until it is tried again: somebody may have mended it
 
 Attempt = asyncio.Task[Tried | None]
 
@@ -97,7 +99,8 @@ class DeliveryLane:
 
     async def _condemn(self) -> None:
         for id_ in await self._care.recall():
-            await condemn_delivery(self._relay, self.fence, id_, now=self._relay.clock())
+            with suppress(UnreadableError):  # it will be put off
+                await condemn_delivery(self._relay, self.fence, id_, now=self._relay.clock())
             await self._relay.suspects.clear(self.fence, id_)
 
     async def _turn(self) -> None:
@@ -162,11 +165,7 @@ class DeliveryLane:
         self._desk.started(delivery, late_s=self._loop.time() - begun_at)
         log.bind(registration=delivery.id)
         try:
-            if (rest_s := self._care.rest_s(delivery.id)) > 0:
-                await self._put_off(delivery.id, rest_s)
-                return None
-            await self._care.begin(delivery.id)
-            return await deliver(self._relay, self.fence, delivery.id)
+            return await self._try(delivery.id)
         except FencedError:
             self.stop()
         except StoreUnavailableError:
@@ -175,6 +174,18 @@ class DeliveryLane:
             logger.exception("delivery_failed", registration=delivery.id)
         finally:
             await self._care.end(delivery.id)
+        return None
+
+    async def _try(self, id_: str) -> Tried | None:
+        """Deliver it, or put off what has to rest and what cannot be read."""
+        rest_s = self._care.rest_s(id_)
+        if rest_s <= 0:
+            await self._care.begin(id_)
+            try:
+                return await deliver(self._relay, self.fence, id_)
+            except UnreadableError:
+                rest_s = UNREADABLE_REST_S
+        await self._put_off(id_, rest_s)
         return None
 
     async def _put_off(self, id_: str, rest_s: float) -> None:

@@ -16,6 +16,7 @@ from relay.store.keys import member
 MAX_LOOKS = 1_000  # a script takes some thousands of arguments, not more
 MAX_WEIGHED = 1_000  # a turn, so that nothing else waits long
 EVEN_ODDS = 0.5
+ASIDE_S = 600.0  # until what could not be read is read again: somebody may have mended it
 FORESEEN_S = 30 * 86_400.0  # an estimate further ahead than this is none
 
 
@@ -29,6 +30,7 @@ class Pending:
         self.learned_limit: LearnedLimit | None = None
         self._shares = Shares()
         self._moments: list[tuple[float, str]] = []  # when a deadline is near, nearer, or there
+        self._aside: dict[str, float] = {}  # what cannot be read, and when to read it again
         self._seen_statuses: dict[str, int] = {}
         self._unwritten_looks: dict[str, Looks] = {}
         self._unwritten_statuses: dict[str, bytes] = {}
@@ -40,6 +42,7 @@ class Pending:
     def take(self, task: Task, *, now: float) -> None:
         """Take in a task as the store has it: new, joined, or no longer pending."""
         key = member(task.name)
+        self._aside.pop(key, None)
         if task.state is not TaskState.PENDING:
             self.drop(key)
             return
@@ -51,6 +54,23 @@ class Pending:
             self._await_moment(key, now)
         if task.looks.eta_at is None:
             self._write_looks(key, now)
+
+    def set_aside(self, key: str, *, now: float) -> None:
+        """Ask no more about a task whose record cannot be read."""
+        self.drop(key)
+        self._aside[key] = now + ASIDE_S
+
+    @property
+    def has_aside(self) -> bool:
+        """Whether some could not be read."""
+        return bool(self._aside)
+
+    def aside(self, *, now: float) -> list[str]:
+        """Return what was set aside and is to be read again; it is taken for read."""
+        again = [key for key, at in self._aside.items() if at <= now]
+        for key in again:
+            del self._aside[key]
+        return again
 
     def drop(self, key: str) -> None:
         """Forget a task."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from math import floor
 
 from relay import log, metrics
 from relay.context import Relay
 from relay.domain.account import Account
-from relay.domain.errors import FencedError, StoreUnavailableError
+from relay.domain.errors import FencedError, StoreUnavailableError, UnreadableError
 from relay.domain.outage import Outages
 from relay.domain.task import Task, TaskState
 from relay.lanes.care import Care
@@ -160,15 +161,19 @@ class PollLane:
 
     async def _take_changes(self, grants: Grants) -> None:
         """Load what was registered, joined or left since the last turn; after a takeover that is everything."""
-        tasks = await self._relay.lanes.tasks(self.fence.lane.account, grants.changed)
-        for number, task in enumerate(tasks):
-            self._pending.take(task, now=time.time())
+        changed = [*self._pending.aside(now=time.time()), *grants.changed]
+        tasks = await self._relay.lanes.tasks(self.fence.lane.account, changed)
+        for number, (key, task) in enumerate(tasks.items()):
+            if task is None:
+                self._pending.set_aside(key, now=time.time())
+            else:
+                self._pending.take(task, now=time.time())
             if number % HANDFUL == HANDFUL - 1:
                 await asyncio.sleep(0)  # so that polls are sent and heard while thousands are loaded
         self._pending.weigh_anew(now=time.time())
         self._pending.change = grants.change
         self._behind = len(grants.changed) == PAGE
-        pending = any(task.state is TaskState.PENDING for task in tasks)
+        pending = any(task is not None and task.state is TaskState.PENDING for task in tasks.values())
         if pending:
             self._polls.welcome()
         if self._behind or (pending and self._polls.slots.ready_at(self._loop.time()) is None):
@@ -177,12 +182,13 @@ class PollLane:
     async def _recall(self) -> None:
         """Go on from what the lane's last holder had learned, without what it has died of."""
         for key in await self._care.recall():
-            await condemn_task(self._relay, self.fence, named(self.fence.lane.account, key), now=time.time())
+            with suppress(UnreadableError):  # it will be set aside
+                await condemn_task(self._relay, self.fence, named(self.fence.lane.account, key), now=time.time())
             await self._relay.suspects.clear(self.fence, key)
         await self._memory.recall()
 
     def _stop_when_idle(self) -> None:
-        if len(self._pending) > 0 or len(self._polls) > 0 or self._behind:
+        if len(self._pending) > 0 or len(self._polls) > 0 or self._behind or self._pending.has_aside:
             self._busy_at = self._loop.time()
         elif self._loop.time() - self._busy_at > LINGER_S:
             self._stopping = True
@@ -209,6 +215,9 @@ class PollLane:
             )
         except StoreUnavailableError:
             return time.time() + TURN_S
+        except UnreadableError:
+            self._pending.set_aside(key, now=time.time())
+            return None
         if left is None or left.state is not TaskState.PENDING:
             self._pending.drop(key)
             return None

@@ -14,7 +14,7 @@ from relay.domain.account import Account, LearnedLimit
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.backlog import Hints
 from relay.domain.budget import Limit, Tally
-from relay.domain.errors import FencedError
+from relay.domain.errors import FencedError, UnreadableError
 from relay.domain.gate import Gate, GateState, Pause, after_answer, after_mending, after_news, after_send
 from relay.domain.operations import Operation
 from relay.domain.outage import Outages
@@ -187,6 +187,8 @@ class Polls:
             crash.reached(Point.POLL_COMMITTED, task.name.request_id)
         except FencedError:
             self.lost = True
+        except UnreadableError:
+            self._pending.set_aside(key, now=time.time())
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the task must be asked again
             logger.warning("answer_not_committed", account=account.name, error=type(error).__name__)
             self._pending.picker.answered(key, UNHEARD, now=time.time(), rest_s=UNSAVED_REST_S)

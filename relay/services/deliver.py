@@ -11,6 +11,7 @@ from relay.domain.delivery import Outcome, Reply
 from relay.domain.event import events_of
 from relay.domain.registration import DeathReason, Registration, RegistrationState, after_attempt, after_task
 from relay.store import keys
+from relay.store.records import unreadable
 from relay.store.write import Fence, Write
 
 logger = log.get(__name__)
@@ -27,7 +28,8 @@ class Tried:
 async def deliver(relay: Relay, fence: Fence, registration_id: str) -> Tried | None:
     """Try a due registration's callback once; return what came of it, or None when nothing was due after all.
 
-    Raises FencedError and StoreUnavailableError; then the claim lapses and it is tried again: at least once.
+    Raises FencedError and StoreUnavailableError; then the claim lapses and it is tried again: at least once. Raises
+    UnreadableError.
     """
     crash.reached(Point.DELIVERY_CLAIMED, registration_id)
     registration = await relay.store.registration(registration_id)
@@ -38,7 +40,7 @@ async def deliver(relay: Relay, fence: Fence, registration_id: str) -> Tried | N
         return None
     body = await relay.store.body(registration_id)
     if body is None:
-        raise RuntimeError(f"{registration_id} is due and has no body")
+        raise unreadable("body", "missing", registration=registration_id)
     with traces.calling("callback", registration.traceparent) as span:
         tried = await _attempt(relay, fence, registration, body, traceparent=span.traceparent)
         span.note(

@@ -13,6 +13,7 @@ from relay.store import keys
 from relay.store.write import Fence, Write
 
 TRIES = 20
+UNREADABLE_WAITS_S = 3_600.0  # what has a deadline that nobody can read waits on, as its task may end
 
 logger = log.get(__name__)
 
@@ -30,10 +31,13 @@ async def expire(
         task = await relay.store.task(name)
         if task is None or task.state is not TaskState.PENDING or task.deadline_at > now:
             break
-        found = await relay.store.registrations(task.waiters)
-        waiting = [registration for registration in found if registration.state is RegistrationState.PENDING]
+        found = await relay.store.registrations_by_id(task.waiters)
+        waiting = [one for one in found.values() if one is not None and one.state is RegistrationState.PENDING]
         passes_at = {one.id: outages.extended(one.deadline_at, since=one.registered_at) for one in waiting}
         others = {one.id: one.deadline_at for one in waiting if passes_at[one.id] > now}
+        unreadable = {id_: now + UNREADABLE_WAITS_S for id_, one in found.items() if one is None}
+        passes_at |= unreadable
+        others |= unreadable
         next_at = min((passes_at[id_] for id_ in others), default=None)
         gone = frozenset(task.waiters) - others.keys()
         if not gone:

@@ -11,7 +11,7 @@ from relay.domain.account import LearnedLimit
 from relay.domain.budget import Limit
 from relay.domain.outage import Outages
 from relay.domain.slots import Report
-from relay.domain.task import Looks, Task
+from relay.domain.task import Looks, Task, TaskName
 from relay.store import keys, records
 from relay.store.keys import LaneKind, LaneName
 from relay.store.scripts import Script
@@ -22,8 +22,11 @@ LEASE_MS = 5_000  # at most 30 s; what the death of a worker costs, so short, bu
 AHEAD_MS = 1_200  # slots are granted for one turn ahead: a turn is a second
 RENEWED_MEANWHILE_MS = LEASE_MS  # a lease may be renewed while lanes are counted, and must count all the same
 FORGOTTEN_MS = 30 * 86_400_000  # a lane that nobody needs; what was learned in it goes with it
+FAILED_REST_MS = 1_000
 CARE_MS = 3_600_000  # at most; the holder's policy says for how long
 PAGE = 1_000
+
+_KINDS = {kind.encode() for kind in LaneKind}  # a version to come may know others
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,18 @@ class LaneStore:
         metrics.LEASE_RECLAIMS.inc(reclaimed)
         return Fence(lane, epoch.decode())
 
-    async def release(self, fence: Fence) -> None:
-        """Hand the lane back, if it is still held."""
+    async def release(self, fence: Fence, *, failed: bool = False, anew: bool = False) -> None:
+        """Hand the lane back, if it is still held.
+
+        One that has failed rests, twice as long with each time in a row; `anew` begins a new row.
+        """
         lane = fence.lane
         polls = lane.kind is LaneKind.POLL
         queue = keys.pending(lane.account) if polls else keys.due(lane.account)
         parked = queue if polls else keys.parked(lane.account)
         await self._release(
-            [keys.lane(lane), keys.LANES, queue, parked], [str(lane), fence.epoch, keys.WANT, lane.kind, FORGOTTEN_MS]
+            [keys.lane(lane), keys.LANES, queue, parked],
+            [str(lane), fence.epoch, keys.WANT, lane.kind, FORGOTTEN_MS, FAILED_REST_MS if failed else 0, int(anew)],
         )
 
     async def turn(self, fence: Fence, rate: Rate, told: TurnRequest) -> Grants:
@@ -172,16 +179,18 @@ class LaneStore:
         lane = keys.lane(fence.lane)
         held(await self._keep([lane, lane], [fence.epoch, 0, field, value]), fence)
 
-    async def tasks(self, account: str, members: list[str]) -> list[Task]:
-        """Return those of these tasks that there are, with their looks."""
-        return list((await self._store.tasks([keys.named(account, text) for text in members])).values())
+    async def tasks(self, account: str, members: list[str]) -> dict[str, Task | None]:
+        """Return by its member each of these tasks that there is, with its looks; None for one that cannot be read."""
+        names = {text: _named(account, text) for text in members}
+        found = await self._store.tasks([name for name in names.values() if name])
+        return {text: found[name] if name else None for text, name in names.items() if not name or name in found}
 
     async def due(self) -> list[LaneName]:
         """Return lanes that want a holder now, the one that has waited longest first."""
         found = await self._store.ask(
             "ZRANGE", keys.LANES, "-inf", await self._store.now_ms(), "BYSCORE", "LIMIT", 0, PAGE
         )
-        return [LaneName.parse(lane.decode()) for lane in found]
+        return [LaneName.parse(lane.decode()) for lane in found if lane.partition(b":")[0] in _KINDS]
 
     async def next_due_s(self) -> float | None:
         """Return in how many seconds the first lane will want a holder, or None when there is no lane."""
@@ -204,6 +213,15 @@ class LaneStore:
     async def leave(self) -> None:
         """Say that this worker takes no more lanes."""
         await self._store.ask("ZREM", keys.WORKERS, self._holder)
+
+
+def _named(account: str, text: str) -> TaskName | None:
+    """Return the task of this member, or None when this version does not know its operation."""
+    try:
+        return keys.named(account, text)
+    except ValueError as error:
+        records.unreadable("task", type(error).__name__, account=account)
+        return None
 
 
 def _grants(answer: Any, since: int) -> Grants:

@@ -5,10 +5,21 @@ from typing import Any
 
 import orjson
 
+from relay import log, metrics
 from relay.domain.delivery import Outcome
+from relay.domain.errors import UnreadableError
 from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.registration import Attempt, DeathReason, Redelivery, Registration, RegistrationState
 from relay.domain.task import Looks, Task, TaskName, TaskState
+
+logger = log.get(__name__)
+
+
+def unreadable(kind: str, error: str, **names: str) -> UnreadableError:
+    """Count and log what cannot be read by its names alone, and return what to raise."""
+    metrics.UNREADABLE.labels(kind).inc()
+    logger.error("record_unreadable", kind=kind, error=error, **names)
+    return UnreadableError(f"the {kind} cannot be read")
 
 
 def _written(version: int, fields: dict[str, Any]) -> bytes:
@@ -43,13 +54,20 @@ def write_task(task: Task) -> bytes:
 
 
 def read_task(name: TaskName, value: bytes, looks: bytes | None = None) -> Task:
-    """Return the task in a record; `looks` is what is kept apart while it is pending."""
+    """Return the task in a record; `looks` is what is kept apart while it is pending. Raises UnreadableError."""
+    try:
+        return _task(name, value, looks)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is wrong with it alone
+        raise unreadable("task", type(error).__name__, account=name.account, request_id=name.request_id) from None
+
+
+def _task(name: TaskName, value: bytes, looks: bytes | None) -> Task:
     version, fields = _read(value)
     outcome = fields.get("outcome")
     return Task(
         name=name,
-        registered_at=fields["registered_at"],
-        deadline_at=fields["deadline_at"],
+        registered_at=float(fields["registered_at"]),
+        deadline_at=float(fields["deadline_at"]),
         waiters=tuple(fields.get("waiters", ())),
         client=fields.get("client", ""),
         submitted_at=fields.get("submitted_at"),
@@ -111,7 +129,14 @@ def write_registration(registration: Registration) -> bytes:
 
 
 def read_registration(id_: str, value: bytes) -> Registration:
-    """Return the registration in a record."""
+    """Return the registration in a record. Raises UnreadableError."""
+    try:
+        return _registration(id_, value)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is wrong with it alone
+        raise unreadable("registration", type(error).__name__, registration=id_) from None
+
+
+def _registration(id_: str, value: bytes) -> Registration:
     version, fields = _read(value)
     outcome, death = fields.get("outcome"), fields.get("death")
     operation = Operation(fields.get("operation", Operation.LEAD_UPDATE))
@@ -120,8 +145,8 @@ def read_registration(id_: str, value: bytes) -> Registration:
         client=fields["client"],
         task_name=TaskName(fields["account"], operation, fields["request_id"]),
         callback_url=fields["callback_url"],
-        registered_at=fields["registered_at"],
-        deadline_at=fields["deadline_at"],
+        registered_at=float(fields["registered_at"]),
+        deadline_at=float(fields["deadline_at"]),
         submitted_at=fields.get("submitted_at"),
         metadata=fields.get("metadata", "{}"),
         state=RegistrationState(fields.get("state", RegistrationState.PENDING)),
@@ -140,9 +165,12 @@ def read_registration(id_: str, value: bytes) -> Registration:
 
 
 def read_addressee(value: bytes) -> tuple[str, str]:
-    """Return client and callback URL of a registration's record, without reading the rest."""
-    _, fields = _read(value)
-    return fields["client"], fields["callback_url"]
+    """Return client and callback URL of a registration's record; both are empty in one that cannot be read."""
+    try:
+        _, fields = _read(value)
+        return str(fields["client"]), str(fields["callback_url"])
+    except Exception:  # noqa: BLE001 - as soon as it is tried it is read as a whole, and that says what is wrong
+        return "", ""
 
 
 def addressed(client: str, origin: str) -> bytes:

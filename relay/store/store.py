@@ -1,16 +1,17 @@
 """Store: the records, and the one way to write them."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis
 
 from relay import metrics
 from relay.domain import trail
-from relay.domain.errors import FencedError
+from relay.domain.errors import FencedError, UnreadableError
 from relay.domain.registration import Registration
 from relay.domain.task import Task, TaskName
 from relay.domain.trail import Trail
@@ -18,6 +19,9 @@ from relay.store import keys, records
 from relay.store.link import Link
 from relay.store.scripts import Script, refusing
 from relay.store.write import Write
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,10 @@ class Conflict:
 
 
 class Store:
-    """The records. Every call raises StoreUnavailableError when the store does not answer within its time."""
+    """The records. Every call raises StoreUnavailableError when the store does not answer within its time.
+
+    Who asks for one record that cannot be read has an UnreadableError; who asks for several has the others.
+    """
 
     def __init__(self, pool: ConnectionPool, *, wait_replicas: int = 0) -> None:
         self._pool = pool
@@ -85,11 +92,14 @@ class Store:
         return None if value is None else records.read_registration(id_, value)
 
     async def registrations(self, ids: tuple[str, ...]) -> list[Registration]:
-        """Return those of these registrations that there are."""
-        if not ids:
-            return []
-        values = await self.ask("MGET", *(keys.registration(id_) for id_ in ids))
-        return [records.read_registration(id_, value) for id_, value in zip(ids, values, strict=True) if value]
+        """Return those of these registrations that there are and that can be read."""
+        return [found for found in (await self.registrations_by_id(ids)).values() if found is not None]
+
+    async def registrations_by_id(self, ids: tuple[str, ...]) -> dict[str, Registration | None]:
+        """Return those of these registrations that there are, None for one that cannot be read."""
+        values = await self.ask("MGET", *map(keys.registration, ids)) if ids else []
+        found = ((id_, value) for id_, value in zip(ids, values, strict=True) if value is not None)
+        return {id_: _readable(records.read_registration, id_, value) for id_, value in found}
 
     async def task(self, name: TaskName) -> Task | None:
         """Return the task with this name, if there is one."""
@@ -99,15 +109,15 @@ class Store:
         looks = await self.ask("HGET", keys.looks(name.account), keys.member(name))
         return records.read_task(name, value, looks)
 
-    async def tasks(self, names: list[TaskName]) -> dict[TaskName, Task]:
-        """Return those of these tasks that there are, with their looks."""
+    async def tasks(self, names: list[TaskName]) -> dict[TaskName, Task | None]:
+        """Return those of these tasks that there are, with their looks; None for one that cannot be read."""
         if not names:
             return {}
         values = await self.ask("MGET", *(keys.task(name) for name in names))
         found = {name: value for name, value in zip(names, values, strict=True) if value is not None}
         accounts = {name.account for name in found}
         looks = dict(chain.from_iterable(await asyncio.gather(*(self._looks(one, list(found)) for one in accounts))))
-        return {name: records.read_task(name, value, looks[name]) for name, value in found.items()}
+        return {name: _readable(records.read_task, name, value, looks[name]) for name, value in found.items()}
 
     async def _looks(self, account: str, names: list[TaskName]) -> list[tuple[TaskName, bytes | None]]:
         own = [name for name in names if name.account == account]
@@ -136,3 +146,11 @@ class Store:
         """Return the callback's body, if the registration has become due."""
         body: bytes | None = await self.ask("GET", keys.body(registration_id))
         return body
+
+
+def _readable(read: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    """Return what is read, or None when it cannot be."""
+    try:
+        return read(*args, **kwargs)
+    except UnreadableError:
+        return None

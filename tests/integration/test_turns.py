@@ -394,7 +394,7 @@ async def test_looks_and_statuses_are_written_with_the_turn_and_read_back_with_t
     await store.commit(write)
     looks, key = Looks(polls=3, last_at=NOW, refusals=1, refused_at=NOW), keys.member(NAME)
     await holder.turn(0, looks={key: looks}, statuses={key: b'{"Status":"In-Queue"}'})
-    assert await holder.lanes.tasks("default", [key, "lead.update:no"]) == [a_task(version=1, looks=looks)]
+    assert await holder.lanes.tasks("default", [key, "lead.update:no"]) == {key: a_task(version=1, looks=looks)}
     assert await store.task_status(NAME) == b'{"Status":"In-Queue"}'
 
 
