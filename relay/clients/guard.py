@@ -40,14 +40,16 @@ class AttemptError(Exception):
 
 
 class Resolver:
-    """Names to addresses, by /etc/hosts and then DNS, on no thread of asyncio's pool: a slow name delays no other.
+    """Names to addresses, by /etc/hosts and DNS, on no thread of asyncio's pool: a slow name delays no other.
 
-    `nameservers` are `address:port`; by default the machine's own.
+    `nameservers` are `address:port`; by default the machine's own. Which is asked first is the machine's to say
+    (nsswitch.conf; by default the file): pycares 5 gives c-ares `lookups` in memory that it has freed already, and now
+    and then a resolver made with it knew no way at all.
     """
 
     def __init__(self, nameservers: Sequence[str] = ()) -> None:
         loop = asyncio.get_running_loop()
-        self._dns = aiodns.DNSResolver(nameservers=nameservers or None, loop=loop, lookups="fb")
+        self._dns = aiodns.DNSResolver(nameservers=nameservers or None, loop=loop)
 
     async def __call__(self, host: str) -> list[Address]:
         """Return the addresses of `host`, best first. Raises AttemptError(DNS_ERROR) when it has none within 2 s."""

@@ -15,7 +15,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 
 from relay import log
 from relay.clients.callback import CallbackClient
-from relay.clients.guard import AttemptError, Resolver
+from relay.clients.guard import Resolver
 from relay.context import Relay, open_relay
 from relay.domain import message
 from relay.domain.operations import Operation, TaskOutcome
@@ -215,19 +215,10 @@ async def work(address: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with (
         open_relay(settings) as relay,
-        aclosing(CallbackClient(relay.destinations, resolve=await _resolver(address))) as callbacks,
+        aclosing(CallbackClient(relay.destinations, resolve=Resolver([address]))) as callbacks,
     ):
         print(f"worker: resolving at http://{address}", flush=True)
         await Worker(replace(relay, callbacks=callbacks)).run(stop)
-
-
-async def _resolver(address: str) -> Resolver:
-    """Return a resolver that really asks this nameserver: now and then one asks the machine's own instead."""
-    while True:
-        resolver = Resolver([address])
-        with suppress(AttemptError):
-            await resolver("well0.test")
-            return resolver
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 import asyncio
 import socket
 import ssl
-from contextlib import aclosing
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from relay.clients.guard import ANSWER_BYTES, AttemptError, GuardedBackend, Reso
 from relay.domain.delivery import Outcome, Reply
 from relay.domain.destination import Address, DestinationPolicy, Verdict
 from tests.support.listener import OK, certificate, listener, status
+from tests.support.nameserver import nameserver
 
 LOOPBACK = DestinationPolicy(allow=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
 
@@ -46,6 +49,31 @@ async def test_a_name_that_does_not_exist_is_a_dns_error() -> None:
         with pytest.raises(AttemptError) as raised:
             await resolver("a..b")
     assert raised.value.outcome is Outcome.DNS_ERROR
+
+
+@contextmanager
+def using_memory() -> Iterator[None]:
+    """After each line that is run in the block, write over all small pieces of memory that have just been freed."""
+    taken: list[bytes] = []
+
+    def take(*_: object) -> object:
+        taken.extend(bytes(size) for size in range(256))
+        return take
+
+    before = sys.gettrace()
+    sys.settrace(take)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+async def test_a_resolver_asks_its_nameserver_whatever_else_uses_memory_while_it_is_made() -> None:
+    async with nameserver(lambda _: ["127.0.0.1"]) as dns:
+        with using_memory():
+            made = Resolver([dns.address])
+        async with aclosing(made) as resolver:
+            assert await resolver("name.test") == [ip_address("127.0.0.1")]
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["127.0.0.1", "8.8.8.8"], ["8.8.8.8", "::ffff:127.0.0.1"]])
