@@ -23,6 +23,8 @@ from relay.domain.task import TaskName
 
 CONNECTIONS = 4
 MAX_BODY_BYTES = 1_048_576
+HANDFUL = 64
+MAX_PARTS = 4_096  # a MiB in chunks of one byte would be a million of them, and seconds of this process
 _USER_AGENT = f"taskstatus-relay/{__version__}"
 
 T_co = TypeVar("T_co", covariant=True)
@@ -94,18 +96,21 @@ async def _answer(http: httpx.AsyncHTTPTransport, request: httpx.Request, reader
     finally:
         await response.aclose()
     if body is None:
-        return Answer(AnswerKind.UNUSABLE, detail=f"a body of more than {MAX_BODY_BYTES} bytes")
+        return Answer(AnswerKind.UNUSABLE, detail=f"a body of more than {MAX_BODY_BYTES} bytes or {MAX_PARTS} parts")
     return reader(response.status_code, body, retry_after_s=_retry_after_s(response))
 
 
 async def _capped(response: httpx.Response) -> bytes | None:
+    """Return the body, or None when it is too much."""
     parts: list[bytes] = []
     size = 0
     async for part in response.aiter_raw():
         size += len(part)
-        if size > MAX_BODY_BYTES:
+        if size > MAX_BODY_BYTES or len(parts) == MAX_PARTS:
             return None
         parts.append(part)
+        if len(parts) % HANDFUL == 0:
+            await asyncio.sleep(0)  # what has come in one piece is given part by part without a pause
     return b"".join(parts)
 
 

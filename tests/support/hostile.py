@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from relay.domain.delivery import Outcome
 from tests.support.attempts import Told, attempts
-from tests.support.listener import Answer, listener, status
+from tests.support.listener import Answer, flood, listener, status
 
 
 async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -45,17 +45,6 @@ async def reset_after_200(reader: asyncio.StreamReader, writer: asyncio.StreamWr
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nabc")
     await writer.drain()
     await reset(reader, writer)
-
-
-def flood(first: bytes, then: bytes) -> Answer:
-    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)  # cheap for the test
-        writer.write(first)
-        while True:
-            writer.write(then * 100)
-            await writer.drain()
-
-    return answer
 
 
 BOMB = gzip.compress(bytes(50_000_000))

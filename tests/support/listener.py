@@ -1,6 +1,7 @@
 """Listeners on loopback that answer as a test says, down to the byte, and certificates for them."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -66,13 +67,26 @@ async def listener(answer: bytes | Answer, tls: ssl.SSLContext | None = None) ->
 
 async def _read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
-    length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-    return head + await reader.readexactly(int(length.split(b":")[1]))
+    lengths = (line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+    return head + await reader.readexactly(int(next(lengths, b":0").split(b":")[1]))
 
 
 def status(line: str, *headers: str, body: bytes = b"") -> bytes:
     lines = (f"HTTP/1.1 {line}", f"content-length: {len(body)}", *headers, "", "")
     return "\r\n".join(lines).encode() + body
+
+
+def flood(first: bytes, then: bytes) -> Answer:
+    """Answer with this, and then that for ever."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)  # cheap for the test
+        writer.write(first)
+        while True:
+            writer.write(then * 100)
+            await writer.drain()
+
+    return answer
 
 
 @dataclass(frozen=True)
