@@ -14,19 +14,19 @@ import orjson
 from relay.domain.errors import KeyInUseError, KeyReusedError, MalformedKeyError
 
 KEPT_S = 86_400.0
-_QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')  # a string of RFC 8941
-_BARE = re.compile(r"[\x21\x23-\x7e]{1,255}")  # as most clients send it
+_QUOTED = r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"'  # a string of RFC 8941
+_BARE = r"[\x21\x23-\x7e]{1,255}"  # as most clients send it
+KEY = re.compile(f"{_QUOTED}|{_BARE}")
 
 
 def parse_key(fields: Sequence[str]) -> str | None:
     """Return the key in a request's Idempotency-Key fields, None when it has none. Raises MalformedKeyError."""
     if not fields:
         return None
-    text = fields[0].strip()
-    quoted = _QUOTED.fullmatch(text)
-    if len(fields) > 1 or not (quoted or _BARE.fullmatch(text)):
+    key = KEY.fullmatch(fields[0].strip())
+    if len(fields) > 1 or key is None:
         raise MalformedKeyError('write it once, as "…" with 1 to 255 visible ASCII characters')
-    return re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
+    return key[0] if key[1] is None else re.sub(r"\\(.)", r"\1", key[1])
 
 
 def fingerprint(document: Any) -> str:

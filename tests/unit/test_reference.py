@@ -49,6 +49,29 @@ def test_a_call_that_needs_a_key_says_so_and_may_be_refused_for_it() -> None:
             assert bool(operation["security"]) == ("401" in operation["responses"]), path
 
 
+def test_a_call_that_takes_a_header_field_says_so_and_so_does_the_page() -> None:
+    taken = {
+        operation["operationId"]: [one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"]
+        for methods in DOCUMENT["paths"].values()
+        for operation in methods.values()
+    }
+    assert {call: names for call, names in taken.items() if names} == {
+        "post_v1_registrations": ["Idempotency-Key"],
+        "get_v1_registrations_id": ["Prefer"],
+        "get_v1_events": ["Last-Event-ID"],
+    }
+    assert "<td><code>Idempotency-Key</code><td>header" in html(DOCUMENT)
+
+
+def test_only_who_is_known_is_told_how_it_stands() -> None:
+    responses = DOCUMENT["paths"]["/v1/registrations"]["post"]["responses"]
+    told = {status for status, answer in responses.items() if "RateLimit" in answer.get("headers", ())}
+    assert told == responses.keys() - {"401", "403"}
+    assert {status for status, answer in responses.items() if "Retry-After" in answer.get("headers", ())} == {
+        "409", "429", "503",
+    }  # fmt: skip
+
+
 def test_an_account_is_only_default_as_long_as_there_is_no_other() -> None:
     several = openapi(CALLS, DestinationPolicy(), only_default_account=False)
     told = [one["components"]["schemas"]["Draft"]["properties"]["account"] for one in (DOCUMENT, several)]

@@ -8,6 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from relay.api.accounts import AccountDraft
 from relay.api.reference import operator_shapes, shapes
+from relay.api.reference.headers import (
+    IDEMPOTENCY_KEY,
+    LAST_EVENT_ID,
+    LOCATION,
+    PREFER,
+    PREFERENCE_APPLIED,
+    REPLAYED,
+    Header,
+)
 from relay.api.registering import MAX_BATCH
 from relay.domain.caller import Scope
 from relay.domain.draft import Draft
@@ -53,7 +62,7 @@ class Answer:
     means: str
     shape: Model | None = None
     media_type: str = JSON
-    headers: tuple[str, ...] = ()
+    headers: tuple[Header, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,15 +76,21 @@ class Call:
     scope: Scope | None
     answers: dict[int, Answer]
     query: Model | None = None
+    headers: tuple[Header, ...] = ()
     body: Model | None = None
     problems: tuple[type[RelayError], ...] = field(default=())
     key: str = "key"
 
     @property
+    def keyed(self) -> bool:
+        """Whether it needs a key of our own, and is counted."""
+        return self.scope is not None and self.key == "key"
+
+    @property
     def all_problems(self) -> tuple[type[RelayError], ...]:
         """What it may refuse with; every call with a key shares four."""
         keyed = (UnauthorizedError, ForbiddenError, QuotaExceededError, StoreUnavailableError)
-        return (*self.problems, *keyed) if self.scope is not None and self.key == "key" else self.problems
+        return (*self.problems, *keyed) if self.keyed else self.problems
 
 
 class BatchDraft(BaseModel):
@@ -117,15 +132,15 @@ def _status_call(path: str, operation: str) -> Call:
 
 _BODY = (MalformedBodyError, BodyTooLargeError, InvalidRequestError)
 _WISH = (*_BODY, DestinationRefusedError)
-_LOCATION = ("Location",)
+_KEPT = (MalformedKeyError, KeyReusedError, KeyInUseError)
 
 CALLS = (
     Call(
         "POST", "/v1/registrations", Topic.REGISTRATIONS, "Register: be called back when the task is final",
         Scope.REGISTER, {
-            201: Answer("it is written down durably", shapes.RegistrationShape, headers=_LOCATION),
-            200: Answer("it was there already", shapes.RegistrationShape, headers=_LOCATION),
-        }, body=Draft, problems=(*_WISH, MalformedKeyError, KeyReusedError, KeyInUseError),
+            201: Answer("it is written down durably", shapes.RegistrationShape, headers=(LOCATION, REPLAYED)),
+            200: Answer("it was there already", shapes.RegistrationShape, headers=(LOCATION, REPLAYED)),
+        }, headers=(IDEMPOTENCY_KEY,), body=Draft, problems=(*_WISH, *_KEPT),
     ),
     Call(
         "GET", "/v1/registrations", Topic.REGISTRATIONS, "List registrations, newest first",
@@ -138,8 +153,8 @@ CALLS = (
     ),
     Call(
         "GET", "/v1/registrations/{id}", Topic.REGISTRATIONS, "See a registration, now or once its task is final",
-        Scope.READ, {200: Answer("as it stands", shapes.RegistrationShape)},
-        query=WaitQuery, problems=(InvalidRequestError, NotFoundError),
+        Scope.READ, {200: Answer("as it stands", shapes.RegistrationShape, headers=(PREFERENCE_APPLIED,))},
+        query=WaitQuery, headers=(PREFER,), problems=(InvalidRequestError, NotFoundError),
     ),
     Call(
         "DELETE", "/v1/registrations/{id}", Topic.REGISTRATIONS, "Cancel: no callback follows",
@@ -157,7 +172,7 @@ CALLS = (
     Call(
         "GET", "/v1/events", Topic.REGISTRATIONS, "Hear what happens to registrations; Last-Event-ID resumes",
         Scope.READ, {200: Answer("server-sent events, without end", shapes.EventShape, STREAM)},
-        problems=(InvalidRequestError,),
+        headers=(LAST_EVENT_ID,), problems=(InvalidRequestError,),
     ),
     Call(
         "GET", "/v1/overview", Topic.REGISTRATIONS, "Count registrations by state; the admin's are everybody's",

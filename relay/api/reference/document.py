@@ -7,6 +7,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from relay import __version__
 from relay.api.reference.calls import JSON, STREAM, TEXT, Call, Model
+from relay.api.reference.headers import Header, always
 from relay.api.reference.shapes import CallbackShape, ProblemShape
 from relay.domain.account import DEFAULT_ACCOUNT
 from relay.domain.destination import DestinationPolicy
@@ -86,7 +87,7 @@ def _operation(call: Call, refs: dict[Model, Schema]) -> Schema:
     }
     if call.scope is not None:
         operation["description"] = f"The key needs the scope `{call.scope}`."
-    if parameters := [*_path_parameters(call), *_query_parameters(call)]:
+    if parameters := [*_path_parameters(call), *_query_parameters(call), *_header_parameters(call)]:
         operation["parameters"] = parameters
     if call.body is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": refs[call.body]}}}
@@ -101,8 +102,7 @@ def _responses(call: Call, refs: dict[Model, Schema]) -> Schema:
             response["content"] = {answer.media_type: {"schema": refs[answer.shape]}}
         elif answer.media_type in {TEXT, STREAM}:
             response["content"] = {answer.media_type: {"schema": {"type": "string"}}}
-        if answer.headers:
-            response["headers"] = {name: {"schema": {"type": "string"}, "required": True} for name in answer.headers}
+        response |= _headers(*answer.headers, *always(status, [], keyed=call.keyed))
         responses[str(status)] = response
     by_status: dict[int, list[type[RelayError]]] = {}
     for problem in call.all_problems:
@@ -112,8 +112,13 @@ def _responses(call: Call, refs: dict[Model, Schema]) -> Schema:
         responses[str(status)] = {
             "description": means,
             "content": {"application/problem+json": {"schema": refs[ProblemShape]}},
+            **_headers(*always(status, problems, keyed=call.keyed)),
         }
     return responses
+
+
+def _headers(*headers: Header) -> Schema:
+    return {"headers": {header.name: header.described for header in headers}} if headers else {}
 
 
 def _first_line(problem: type[RelayError]) -> str:
@@ -141,6 +146,10 @@ def _query_parameters(call: Call) -> list[Schema]:
         }
         for name, one in schema["properties"].items()
     ]
+
+
+def _header_parameters(call: Call) -> list[Schema]:
+    return [{"name": header.name, "in": "header", **header.described} for header in call.headers]
 
 
 def _plain(schema: Schema, definitions: dict[str, Schema]) -> Schema:

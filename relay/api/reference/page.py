@@ -1,5 +1,6 @@
 """The reference as a page for people: made of the OpenAPI document, plain HTML and one sheet, no script."""
 
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
@@ -44,15 +45,20 @@ def _call(method: str, path: str, operation: Schema) -> str:
         parts.append(f"<p>Takes {_content(body['content'])}</p>")
     rows = [
         f"<tr><td>{escape(status)}<td>{escape(answer['description'])}<td>{_content(answer.get('content', {}))}"
+        f"<td>{_names(answer.get('headers', ()))}"
         for status, answer in operation["responses"].items()
     ]
-    parts.append(f"<table><tr><th>Answer<th>Means<th>With{''.join(rows)}</table>")
+    parts.append(f"<table><tr><th>Answer<th>Means<th>With<th>Headers{''.join(rows)}</table>")
     title = f"<b>{escape(method.upper())}</b> <code>{escape(path)}</code> {escape(operation['summary'])}"
     return f"<details><summary>{title}</summary>{''.join(parts)}</details>"
 
 
 def _content(content: Schema) -> str:
     return ", ".join(f"{escape(kind)} {_written(one['schema'])}" for kind, one in content.items())
+
+
+def _names(headers: Iterable[str]) -> str:
+    return ", ".join(f"<code>{escape(name)}</code>" for name in headers)
 
 
 def _shape(name: str, schema: Schema) -> str:
