@@ -59,7 +59,7 @@ test-system: install ## tests with Debian's tools, which it installs first
 	$(call debian,npm,npm)
 	$(call debian,ip,iproute2)
 	$(call debian,chromium,chromium)
-	$(BIN)/pytest tests/system $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile tests/system $(ARGS)
 
 fault: install ## kill, freeze, starve and cut everything; histories are checked (ROUNDS=100 SEED=7 ARGS="-k worker")
 	ls -S tests/fault/test_*.py | ROUNDS=$(ROUNDS) SEED=$(SEED) xargs -P 4 -I % $(BIN)/pytest -q % $(ARGS)

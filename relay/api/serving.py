@@ -14,6 +14,7 @@ from relay.domain.errors import SettingError
 
 BACKLOG = 2_048
 GRACE_S = 5
+KEEP_ALIVE_S = 75  # longer than clients and load balancers do: who closes first must not be the one that is asked
 
 
 class _Server(uvicorn.Server):
@@ -42,6 +43,7 @@ async def serving(app: Starlette, host: str, port: int, *, receive_s: float = RE
             log_config=None,
             server_header=False,
             backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         )
     )
