@@ -227,8 +227,7 @@ async def test_a_batch_is_taken_as_far_as_the_quota_goes(valkey: Valkey) -> None
         wishes = [WISH | {"request_id": f"task-{number}"} for number in range(50)]
         answer = await alice.post("/v1/registrations/batch", json={"registrations": wishes})
     statuses = Counter(result["status"] for result in answer.json()["results"])
-    assert set(statuses) == {201, 429}
-    assert statuses[201] <= 10  # fewer when it is counted anew meanwhile: rather too many than too few
+    assert statuses == {201: 10, 429: 40}
 
 
 async def test_the_operator_sees_the_clients_keys_scopes_and_last_use_and_never_a_key(api: Served) -> None:
