@@ -9,7 +9,8 @@
 -- ARGV[7] how many to park; then for each its place, id; then how many crowds; then for each its place, what its records
 -- contain; then for each recall its place, at most how many
 -- Those of a crowd, which has some parked already, are parked unseen, so that they hide nobody else. Claimed are the half
--- that has been due for longest and the half that became due last: neither waits for all of those between.
+-- that has been due for longest and the half that became due last: neither waits for all of those between. Recalled are,
+-- by turns, the one that was parked first and the one that was parked last.
 -- Returns false when fenced, else {ms until the next is due or -1, claimed ids, recalled ids of each recall}.
 
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return false end
@@ -60,7 +61,8 @@ for i = recalls_at, #ARGV, 2 do
   local recalled, at_most = {}, tonumber(ARGV[i + 1])
   local from, to = '[' .. ARGV[i] .. '\0', '(' .. ARGV[i] .. '\1'
   while #recalled < at_most do
-    local parked = redis.call('ZRANGE', KEYS[4], from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
+    local parked = #recalled % 2 == 0 and redis.call('ZRANGE', KEYS[4], from, to, 'BYLEX', 'LIMIT', 0, 1)[1]
+      or redis.call('ZRANGE', KEYS[4], to, from, 'BYLEX', 'REV', 'LIMIT', 0, 1)[1]
     if not parked then break end
     redis.call('ZREM', KEYS[4], parked)
     local id = string.match(parked, '[^%z]+$')

@@ -354,7 +354,7 @@ async def test_no_more_is_claimed_than_is_wanted_from_both_ends(
     assert claimed == [[], [ids[0], ids[1], ids[6]], [ids[2], ids[5]], [ids[3], ids[4]]]
 
 
-async def test_what_is_parked_is_out_of_the_way_until_its_place_is_recalled(
+async def test_what_is_parked_is_out_of_the_way_until_its_place_is_recalled_from_both_ends(
     store: Store, lanes: LaneStore, deliveries: DeliveryStore
 ) -> None:
     ids = await ranked_registrations(store, 5)
@@ -366,9 +366,9 @@ async def test_what_is_parked_is_out_of_the_way_until_its_place_is_recalled(
     assert (await deliveries.claim(fence, want=9)).claimed == []
 
     claims = await deliveries.claim(fence, want=9, recall=[(there, 1), (here, 3), ("https://a", 9)])
-    assert (claims.claimed, claims.recalled) == ([], [[ids[4]], ids[:3], []])
+    assert (claims.claimed, claims.recalled) == ([], [[ids[4]], [ids[0], ids[3], ids[1]], []])
     assert CLAIM_S - 1 < await in_ms(store, keys.due("default"), ids[0]) / 1000 <= CLAIM_S
-    assert (await deliveries.claim(fence, want=0, recall=[(here, 9)])).recalled == [[ids[3]]]
+    assert (await deliveries.claim(fence, want=0, recall=[(here, 9)])).recalled == [[ids[2]]]
     assert await deliveries.parked_places(fence) == set()
 
 

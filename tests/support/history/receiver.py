@@ -27,12 +27,19 @@ class Receiver:
     delay_s: float = 0.0
     url: str = ""
     calls: int = 0
+    under_way: int = 0
+    most_under_way: int = 0
     answered: int = 0
     taken: set[str] = field(default_factory=set)
 
     async def respond(self, request: Request) -> Answer:
         self.calls += 1
-        await asyncio.sleep(self.delay_s)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await asyncio.sleep(self.delay_s)
+        finally:
+            self.under_way -= 1
         status, id_, message = self.status(), request.headers.get("webhook-id", ""), json.loads(request.body)
         self.journal.write(
             "callback",
