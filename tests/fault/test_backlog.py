@@ -23,9 +23,9 @@ from tests.support.scrape import scrape
 LONG = ROUNDS >= 10
 BACKLOG = 100_000 if LONG else 1_500
 CALLS = 400 if LONG else 100  # a second: about what the recorders, all of them in this process, keep up with
-BATCH = 1_000 if LONG else 100
-FEW = 15
 FIRST = 10 * CALLS
+BATCH = FIRST // 8
+FEW = 15
 HOSTS = 8 if LONG else 1  # eight have all the room of one client
 SERVED_S = 0.01
 LAW = Law(CALLS, WINDOW_S, duplicates=0)
