@@ -168,6 +168,7 @@ class ByOrder:
         self.ahead.count -= len(self.passed)
         for each in self.passed:
             each.overtaken_at = at
+            self._scouts.dismiss(each)
             if each.place != NOWHERE:
                 self._put_overtaken(each)
 
@@ -180,7 +181,7 @@ class ByOrder:
     def _call_in_scouts(self) -> None:
         """Let a scout wait like others as soon as the front has come to it."""
         for each in [each for each in self._scouts if each.place != NOWHERE]:
-            if each.overtaken_at is None and each.looked_at and self.ahead.count_before(each, limit=1) == 0:
+            if each.looked_at and self.ahead.count_before(each, limit=1) == 0:
                 self._scouts.dismiss(each)
                 self.ahead.put(each)
 

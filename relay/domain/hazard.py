@@ -85,7 +85,6 @@ class Hazard:
 
     def learn(self, since: float, until: float, *, finished: bool) -> None:
         """Learn from a look at `until` at a task that was unfinished at `since`."""
-        self._be_surprised(self.chance(since, until), finished=finished)
         if finished:
             self._learn_hit(since, until)
         else:
@@ -94,6 +93,14 @@ class Hazard:
         self._unsummed += 1
         if self._unsummed >= ANSWERS_BETWEEN_SUMS:
             self.sum_up()
+
+    def doubt(self, chance: float, *, finished: bool) -> None:
+        """Hear what came of a look at one with this chance; what a row of them contradicts is half forgotten."""
+        self._surprise = KEPT_SURPRISE * self._surprise + finished - chance
+        self._variance = KEPT_SURPRISE * self._variance + chance * (1 - chance)
+        if self._surprise**2 > MOST_SURPRISE**2 * (1 + self._variance):
+            self._surprise = self._variance = 0.0
+            self._weigh_down(KEPT_WHEN_SURPRISED)
 
     def sum_up(self) -> None:
         """Let what was learned since the last time count."""
@@ -109,13 +116,6 @@ class Hazard:
             step = min(rate * (end - start), HIGHEST - hazard)
             self._cumulated.append(hazard + step)
             self._grown.append(self._grown[-1] + exp(hazard) * expm1(step) / rate)
-
-    def _be_surprised(self, chance: float, *, finished: bool) -> None:
-        self._surprise = KEPT_SURPRISE * self._surprise + finished - chance
-        self._variance = KEPT_SURPRISE * self._variance + chance * (1 - chance)
-        if self._surprise**2 > MOST_SURPRISE**2 * (1 + self._variance):
-            self._surprise = self._variance = 0.0
-            self._weigh_down(KEPT_WHEN_SURPRISED)
 
     def _weigh_down(self, kept: float) -> None:
         if kept < 1:

@@ -75,6 +75,9 @@ class Outlook:
     def learn(self, candidate: Candidate, at: float, *, finished: bool) -> None:
         """Learn from a look at it at `at`."""
         chances = {name: view.chance(candidate, at) for name, view in self._views.items()}
+        leader = self._trust.in_charge
+        if leader is not View.ORDER:  # the front forgets by itself, and who does not lead may be wrong for a while
+            self._views[leader].hazard.doubt(chances[leader], finished=finished)
         self._trust.learn(chances, finished=finished)
         if not candidate.looked_at:
             self._start.check(candidate, chance=chances[View.AGE], finished=finished)

@@ -34,8 +34,7 @@ class Scouts:
         return pick >= self._next_pick
 
     def wanted(self) -> bool:
-        """Whether one more is to be recruited, those that were overtaken having left."""
-        self._scouts = [each for each in self._scouts if each.overtaken_at is None]
+        """Whether one more is to be recruited."""
         return len(self._scouts) < SCOUTS
 
     def recruit(self, candidate: Candidate) -> None:

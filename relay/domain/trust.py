@@ -51,10 +51,11 @@ class Trust:
     def judge_start(self, *, possible: bool, evidence: float, proved: bool) -> None:
         """Let the view by start lead when it may, and beats the others by far or is proved.
 
-        `evidence` (nats) for it beside what it predicts: it needs to beat them by so much less.
+        `evidence` (nats) speaks against an order, which it therefore needs to beat by so much less, but to beat: a
+        queue that stands still finds nothing either. Against age it tells nothing, as what is young has not ended.
         """
-        by_far = max(-BY_FAR, BY_FAR - evidence) - (SWITCH if self.by_start else 0)
-        self.by_start = possible and (proved or self.start > by_far)
+        by_far = max(0.0, BY_FAR - evidence) if self.in_order else BY_FAR
+        self.by_start = possible and (proved or self.start > by_far - (SWITCH if self.by_start else 0))
 
     @property
     def _leader(self) -> View:

@@ -53,6 +53,7 @@ def looks_to_forget(hazard: Hazard) -> int:
     """Return after how many vain looks at tasks of eight seconds it expects little of them."""
     looks = 0
     while hazard.chance(2, 8) > 0.2 and looks < 10_000:
+        hazard.doubt(hazard.chance(2, 8), finished=False)
         hazard.learn(2, 8, finished=False)
         looks += 1
     return looks

@@ -102,6 +102,18 @@ def test_a_finished_task_far_ahead_tells_nothing_of_the_earlier_ones() -> None:
     assert {picker.learned_of(str(key))[1] for key in range(299)} == {None}
 
 
+def test_whom_it_counts_as_ahead_are_those_that_nobody_has_overtaken() -> None:
+    """Also once scouts were passed, and tasks end in no order at all."""
+    picker = picker_of(400)
+    left = set(map(str, range(400)))
+    for part in range(20):
+        finished = {key for key in left if int(key) % 20 <= part and int(key) % 3}
+        left -= {
+            key for key in polled(picker, finished=finished, at=NOW + 10 * (1 + part), polls=50) if key in finished
+        }
+        assert picker.ahead()[NAME.operation] == sum(picker.learned_of(key)[1] is None for key in left)
+
+
 def test_a_takeover_goes_on_where_the_last_holder_stopped() -> None:
     """The one passed over is asked before those ahead of it, far as it is from the front."""
     picker = Adaptive()
