@@ -18,10 +18,12 @@ ONE_IN = 7  # tasks sampled
 
 SEEDS = range(1, 7)  # several, as in one queue all estimates are off in the same direction
 
+UNEVEN = "four workers"  # whose estimates are a little late yet, which is the harmless side
+
 LOADS = {
     "independent": Load(Steady(2), Work(Durations("lognormal", (20.0, 0.7))), 100.0),
     "a queue": Load(Burst(250), Work(lognormal_of_mean(0.25, 0.5), Order.FIFO), 1.0),
-    "four workers": Load(Burst(250), Work(lognormal_of_mean(1.0, 0.5), Order.FIFO, workers=4), 1.0),
+    UNEVEN: Load(Burst(250), Work(lognormal_of_mean(1.0, 0.5), Order.FIFO, workers=4), 1.0),
     "batches": Load(Batches(100, 60), Work(lognormal_of_mean(0.25, 0.5), Order.FIFO), 120.0),
 }
 
@@ -55,4 +57,4 @@ def kept(load: Load, seed: int) -> list[bool]:
 def test_nine_in_ten_end_before_their_estimate(name: str) -> None:
     estimates = [each for seed in SEEDS for each in kept(LOADS[name], seed)]
     assert len(estimates) > 300
-    assert 0.85 <= sum(estimates) / len(estimates) <= 0.97  # late is the harmless side: several workers are uneven
+    assert 0.85 <= sum(estimates) / len(estimates) <= (0.97 if name == UNEVEN else 0.95)
