@@ -146,7 +146,7 @@ async def damage(site: Stand, asked: Asked, log: Path) -> None:
         await asked("GET", path, ADMIN)
     wish = {"request_id": "x", "callback_url": "http://127.0.0.1:9/", "account": "damaged"}
     assert (await asked("POST", "/v1/registrations", json=wish)).status_code == 500
-    await wait_until(lambda: b'"bug"' in log.read_bytes() and b'"lane_failed"' in log.read_bytes())
+    await wait_until(lambda: b'"bug"' in log.read_bytes() and b'"record_unreadable"' in log.read_bytes())
 
 
 @pytest.mark.timeout(120)
