@@ -160,7 +160,7 @@ async def test_dead_letters_are_delivered_again_one_by_one_and_all_at_once_after
             await page.screenshot(path=screenshots / "dead-letters.png")
 
             await page.get_by_role("link", name=dead[0]["request_id"]).click()
-            await page.get_by_role("button", name="Redeliver").click()
+            await page.get_by_role("button", name="Redeliver", exact=True).click()
             await expect(page.locator("h2 .state")).to_have_text("delivered")
 
             await page.get_by_role("link", name="Dead letters").click()
