@@ -50,7 +50,7 @@ class Class:
             waited_s = _unix_s(after["at"]) - _unix_s(before["at"]) - before["duration_s"]
             assert delay_s - 0.01 <= waited_s <= delay_s * (1 + JITTER) + LATE_S
         if self.asked is not None:
-            assert len(self.asked.requests) == self.attempts
+            assert self.attempts <= len(self.asked.requests) < 2 * self.attempts  # a kill breaks one off now and then
             assert len({request.partition(b"\r\n\r\n")[2] for request in self.asked.requests}) == 1
             assert all(shown["id"].encode() in request for request in self.asked.requests)
 

@@ -122,7 +122,7 @@ async def test_a_connection_is_used_again_but_not_after_an_answer_that_is_too_lo
 
 
 async def test_a_receiver_that_hangs_holds_up_itself_alone() -> None:
-    patient = CallbackClient(LOOPBACK, deadline_s=1)
+    patient = CallbackClient(LOOPBACK, deadline_s=3)
     async with listener(say_nothing) as hung, listener(OK) as healthy, aclosing(patient) as client:
         waiting = [asyncio.create_task(post(client, hung.url)) for _ in range(HOST_CONNECTIONS + 5)]
         assert [(await post(client, healthy.url)).outcome for _ in range(50)] == [Outcome.DELIVERED] * 50
