@@ -19,6 +19,7 @@ BIN = Path(sys.executable).parent
 LEAST: dict[str, Any] = {"settings": {"RELAY_UPSTREAM_URL": "https://api.example.com"}}
 ALL: dict[str, Any] = LEAST | {
     "monitor": {"enabled": True},
+    "prometheusRule": {"enabled": True, "labels": {"release": "operator"}},
     "api": {"autoscaling": {"enabled": True}},
     "worker": {"autoscaling": {"enabled": True, "prometheusAddress": "http://prometheus:9090"}},
     "networkPolicy": {"allow": ["10.1.0.0/16"], "clients": [{"podSelector": {}}]},
@@ -113,6 +114,21 @@ def test_keda_scales_workers_by_a_metric_that_there_is() -> None:
     assert trigger["metadata"]["query"] == 'max(relay_oldest_due_seconds{namespace="integration"})'
     assert scaled["spec"]["scaleTargetRef"]["name"] in of_kind("Deployment", ALL)
     assert "replicas" not in of_kind("Deployment", ALL)["relay-worker"]["spec"]
+
+
+def test_the_operator_gets_the_very_rules_that_compose_gives_to_its_prometheus() -> None:
+    files = (DEPLOY / "helm" / "rules").glob("*.yml")
+    made = of_kind("PrometheusRule", ALL)
+    assert of_kind("PrometheusRule") == {}
+    assert made.keys() == {"relay-recording", "relay-alerts"}
+    assert {one["metadata"]["labels"]["release"] for one in made.values()} == {"operator"}
+    assert {name: one["spec"] for name, one in made.items()} == {
+        f"relay-{path.stem}": yaml.safe_load(path.read_text()) for path in files
+    }
+    mounted = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["prometheus"]["volumes"]
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    assert {"./prometheus:/etc/prometheus:ro", "./helm/rules:/etc/helm/rules:ro"} <= set(mounted)
+    assert config["rule_files"] == ["../helm/rules/*.yml"]
 
 
 @pytest.mark.parametrize(

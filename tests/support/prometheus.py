@@ -15,7 +15,7 @@ import yaml
 from tests.support.clock import wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-RULES = DEPLOY / "prometheus"
+RULES = DEPLOY / "helm" / "rules"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ async def scraping(folder: Path, targets: Mapping[str, Sequence[str]]) -> AsyncI
     """Run a Prometheus in `folder` that scrapes these URLs, by job, each second, with the rules of deploy/."""
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(RULES / name) for name in ("rules.yml", "alerts.yml")],
+        "rule_files": [str(RULES / "*.yml")],
         "scrape_configs": [
             {
                 "job_name": job,

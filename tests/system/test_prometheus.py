@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.clock import wait_until
-from tests.support.prometheus import DEPLOY, RULES, Prometheus, scraping
+from tests.support.prometheus import DEPLOY, Prometheus, scraping
 from tests.support.receiver import Receiver, receiving
 from tests.support.relays import Upstream
 from tests.support.scrape import scrape
@@ -166,8 +166,8 @@ async def test_a_relay_that_works_pages_nobody(watched: Watched) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("check", "config", RULES / "prometheus.yml"),
-        ("test", "rules", *sorted((RULES / "tests").glob("*.yml"))),
+        ("check", "config", DEPLOY / "prometheus" / "prometheus.yml"),
+        ("test", "rules", *sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))),
     ],
     ids=["config", "rules"],
 )

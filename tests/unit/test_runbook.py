@@ -19,7 +19,7 @@ def loaded(path: Path) -> Any:
 
 
 def alerts() -> dict[str, dict[str, Any]]:
-    groups = loaded(DEPLOY / "prometheus" / "alerts.yml")["groups"]
+    groups = loaded(DEPLOY / "helm" / "rules" / "alerts.yml")["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
