@@ -1,5 +1,6 @@
 """What `deploy/` holds, judged by what will read it: Helm, the schemas of Kubernetes and Compose, hadolint."""
 
+import re
 import subprocess
 import sys
 from ipaddress import IPv6Network
@@ -27,9 +28,9 @@ ALL: dict[str, Any] = LEAST | {
 OPERATORS = {"monitoring.coreos.com/v1", "keda.sh/v1alpha1"}  # their schemas cannot be had from a package
 
 
-def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
+def rendered(values: dict[str, Any], name: str = "relay") -> list[dict[str, Any]]:
     """Return the manifests of the chart, notes left out."""
-    texts = helm.Chart.load(DEPLOY / "helm").render(values, name="relay", namespace="integration")
+    texts = helm.Chart.load(DEPLOY / "helm").render(values, name=name, namespace="integration")
     return [
         manifest
         for path, text in texts.items()
@@ -129,6 +130,18 @@ def test_the_operator_gets_the_very_rules_that_compose_gives_to_its_prometheus()
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     assert {"./prometheus:/etc/prometheus:ro", "./helm/rules:/etc/helm/rules:ro"} <= set(mounted)
     assert config["rule_files"] == ["../helm/rules/*.yml"]
+
+
+def test_the_alerts_know_a_process_by_its_job_whatever_the_release_is_called() -> None:
+    made = {(one["kind"], one["metadata"]["name"]): one for one in rendered(ALL, name="callbacks")}
+    groups = made["PrometheusRule", "callbacks-alerts"]["spec"]["groups"]
+    [down] = [rule["expr"] for group in groups for rule in group["rules"] if rule["alert"] == "RelayInstanceDown"]
+    [wanted] = re.findall(r'job=~"([^"]+)"', down)
+    api = made["ServiceMonitor", "callbacks-api"]["spec"]["jobLabel"]
+    worker = made["PodMonitor", "callbacks-worker"]["spec"]["jobLabel"]
+    pod = made["Deployment", "callbacks-worker"]["spec"]["template"]
+    assert re.fullmatch(wanted, made["Service", "callbacks-api"]["metadata"]["labels"][api])
+    assert re.fullmatch(wanted, pod["metadata"]["labels"][worker])
 
 
 @pytest.mark.parametrize(
