@@ -51,7 +51,7 @@ fmt: install ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 test: install ## unit, property, integration and end-to-end tests: no root, no system package (ARGS="-k name")
-	$(BIN)/pytest -n 4 --dist load --maxschedchunk 1 tests/e2e tests/integration tests/property tests/unit $(ARGS)
+	$(BIN)/pytest -n 4 --dist worksteal tests/unit tests/property tests/integration tests/e2e $(ARGS)
 
 test-system: install ## tests with Debian's tools, which it installs first
 	$(call debian,promtool,prometheus)
