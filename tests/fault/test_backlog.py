@@ -54,6 +54,7 @@ async def test_a_backlog_of_one_client_drains_at_the_limit_and_holds_up_no_other
     )  # a slot is held for its call and a window: a busy core makes calls long
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3_600)
 async def test_what_is_due_after_an_outage_drains_from_both_ends_without_a_burst(stage: Stage, told: Tell) -> None:
     async with stage(RELAY_UPSTREAM_LIMIT=f"{CALLS}/{WINDOW_S:g}") as played, _at_many_addresses(played) as addresses:

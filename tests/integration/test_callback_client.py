@@ -126,8 +126,8 @@ async def test_a_receiver_that_hangs_holds_up_itself_alone() -> None:
     async with listener(say_nothing) as hung, listener(OK) as healthy, aclosing(patient) as client:
         waiting = [asyncio.create_task(post(client, hung.url)) for _ in range(HOST_CONNECTIONS + 5)]
         assert [(await post(client, healthy.url)).outcome for _ in range(50)] == [Outcome.DELIVERED] * 50
+        assert hung.connects == HOST_CONNECTIONS
         assert {reply.outcome for reply in await asyncio.gather(*waiting)} == {Outcome.TIMEOUT}
-    assert hung.connects == HOST_CONNECTIONS
 
 
 async def test_idle_hosts_are_closed_beyond_the_bound() -> None:

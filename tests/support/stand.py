@@ -127,19 +127,20 @@ async def _listening(child: asyncio.subprocess.Process) -> str:
 
 @asynccontextmanager
 async def stand(*sandbox_options: str, **settings: str) -> AsyncIterator[Stand]:
-    """Set up a Valkey and a sandbox; the relay's processes are started by whoever uses it."""
+    """Set up a Valkey and a sandbox whose tasks succeed; the relay's processes are started by whoever uses it."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         valkey = EmbeddedValkey(Path(folder) / "store")
         redis_url = await valkey.start()
         stack.push_async_callback(valkey.stop)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
-        sandbox = await stack.enter_async_context(running(("sandbox", "--port", "0", *sandbox_options), environment))
+        sandbox = ("sandbox", "--port", "0", "--mix", "success=1", *sandbox_options)
+        upstream = await stack.enter_async_context(running(sandbox, environment))
         environment |= {
             "RELAY_REDIS_URL": redis_url,
             "RELAY_PORT": "0",
             "RELAY_METRICS_PORT": "0",
-            "RELAY_UPSTREAM_URL": sandbox.url,
+            "RELAY_UPSTREAM_URL": upstream.url,
             "RELAY_UPSTREAM_API_KEY": "default",
             "RELAY_API_KEYS": f"{CLIENT}:{CLIENT_KEY}",
             "RELAY_ADMIN_KEY": ADMIN_KEY,
@@ -148,6 +149,6 @@ async def stand(*sandbox_options: str, **settings: str) -> AsyncIterator[Stand]:
             "RELAY_CALLBACK_ALLOW": "127.0.0.0/8",
             "RELAY_LOG_LEVEL": "WARNING",
         } | settings
-        made = Stand(environment, sandbox, redis_url, valkey, stack)
+        made = Stand(environment, upstream, redis_url, valkey, stack)
         stack.push_async_callback(made.http.aclose)
         yield made
