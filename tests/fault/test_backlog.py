@@ -49,9 +49,7 @@ async def test_a_backlog_of_one_client_drains_at_the_limit_and_holds_up_no_other
     owners = [event["client"] for event in _callbacks(played)]
     ahead_of_bob = owners[: len(owners) - owners[::-1].index(bob.name)].count(alice.name)
     assert ahead_of_bob < BACKLOG * 3 / 4
-    assert (
-        _calls_a_window(played) >= 0.6 * CALLS
-    )  # a slot is held for its call and a window: a busy core makes calls long
+    assert _calls_a_window(played) >= 0.8 * CALLS
 
 
 @pytest.mark.long
@@ -74,9 +72,7 @@ async def test_what_is_due_after_an_outage_drains_from_both_ends_without_a_burst
 
     assert verdict.valid
     assert verdict.delivered == FIRST + BACKLOG + FEW
-    assert (
-        _calls_a_window(played) >= 0.6 * CALLS
-    )  # a slot is held for its call and a window: a busy core makes calls long
+    assert _calls_a_window(played) >= 0.8 * CALLS
     assert 0 < played.receiver.most_under_way <= min(Limits().client, HOSTS * Limits().host)
     served = {event["request_id"]: place for place, event in enumerate(_callbacks(played))}
     waited = [*(f"first-{number}" for number in range(FIRST)), *(f"backlog-{number}" for number in range(BACKLOG))]
