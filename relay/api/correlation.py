@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from relay import log, traces
 
 HEADER = "x-request-id"
-_FIT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+FIT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Correlation:
@@ -27,7 +27,7 @@ class Correlation:
             return
         headers = Headers(scope=scope)
         given = headers.get(HEADER, "")
-        request = given if _FIT.fullmatch(given) else secrets.token_hex(8)
+        request = given if FIT.fullmatch(given) else secrets.token_hex(8)
         log.bind(request=request)
         traces.arrived(headers.get("traceparent"))
 

@@ -21,12 +21,13 @@ from relay.domain.draft import Draft
 from relay.domain.errors import FieldError, InvalidRequestError, RelayError, StoreUnavailableError
 from relay.domain.idempotency import Kept, fingerprint, parse_key
 from relay.domain.registration import RegistrationState
-from relay.services.once import claim, keep, release
+from relay.services.once import Claim, claim, hold, keep, release
 from relay.services.register import Keeping, register
 from relay.services.show import Shown, with_task
 
 MAX_BATCH = 1_000
 MAX_BATCH_BYTES = 8 * 2**20
+_UNDONE = {429, 503}  # nothing was done, and it may be sent again
 AT_ONCE = 32  # registrations of a batch under way together: enough to share an fsync, few enough to block nobody
 
 
@@ -52,24 +53,55 @@ async def create(request: AppRequest) -> Response:
 
 
 def _answer(kept: Kept, *, replayed: bool = False) -> Response:
-    headers = {"location": kept.location} | ({"idempotency-replayed": "true"} if replayed else {})
+    headers = {"location": kept.location} if kept.location else {}
+    if replayed:
+        headers["idempotency-replayed"] = "true"
     return Response(kept.body, kept.status, headers, media_type="application/json")
 
 
 async def create_many(request: AppRequest) -> Response:
-    """POST /v1/registrations/batch: 200 with one result for each, in order, each with its own status."""
+    """POST /v1/registrations/batch: 200 with one result for each, in order, each with its own status.
+
+    With an Idempotency-Key the same answer again, once there is nothing in it that can be tried again.
+    """
     caller, relay = caller_of(request, Scope.REGISTER), request.state["relay"]
-    wishes = _wishes(await json_body(request, max_bytes=MAX_BATCH_BYTES))
+    key = parse_key(request.headers.getlist("idempotency-key"))
+    body = await json_body(request, max_bytes=MAX_BATCH_BYTES)
+    if key is None:
+        return _answer(_batch_answer(await _results(relay, caller.client, _wishes(body))))
+    claimed = await claim(relay, caller.client, key, fingerprint(body))
+    if isinstance(claimed, Kept):
+        return _answer(claimed, replayed=True)
+    try:
+        results = await _results(relay, caller.client, _wishes(body), claimed)
+        answer = _batch_answer(results)
+        if any(result["status"] in _UNDONE for result in results):
+            await release(relay, claimed)
+        else:
+            await keep(relay, claimed, status=answer.status, location="", body=answer.body)
+    except RelayError:
+        await release(relay, claimed)
+        raise
+    return _answer(answer)
+
+
+def _batch_answer(results: list[dict[str, Any]]) -> Kept:
+    return Kept("", 200, body=orjson.dumps({"results": results}))
+
+
+async def _results(relay: Relay, client: str, wishes: list[Any], claimed: Claim | None = None) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = [{}] * len(wishes)
 
     async def take(places: list[int]) -> None:
         for place in places:
-            results[place] = await _result(relay, caller.client, wishes[place])
+            results[place] = await _result(relay, client, wishes[place])
 
     for first in range(0, len(wishes), AT_ONCE):
         places = range(first, min(first + AT_ONCE, len(wishes)))
         await asyncio.gather(*map(take, _by_task(wishes, places)))
-    return Response(orjson.dumps({"results": results}), media_type="application/json")
+        if claimed is not None:
+            await hold(relay, claimed)
+    return results
 
 
 def _by_task(wishes: list[Any], places: Iterable[int]) -> list[list[int]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from relay.context import Relay
 from relay.domain.errors import KeyInUseError, StoreUnavailableError
-from relay.domain.idempotency import KEPT_S, Kept
+from relay.domain.idempotency import KEPT_BYTES, KEPT_S, Kept
 from relay.store import keys
 from relay.store.store import Conflict
 from relay.store.write import Write
@@ -28,9 +28,21 @@ class Claim:
     kept: Kept
 
     def conclude(self, write: Write, *, status: int, location: str, body: bytes) -> None:
-        """Have the write keep this answer for a day."""
+        """Have the write keep this answer for a day; one that is too large is not, and leaves the key free."""
         self.kept = Kept(self.kept.fingerprint, status, location, body)
-        write.value(self.key, self.token, b"%d %s" % (self.token + 1, self.kept.written()), ttl_s=KEPT_S)
+        written = self.kept.written()
+        if len(written) > KEPT_BYTES:
+            self.give_back(write)
+        else:
+            write.value(self.key, self.token, b"%d %s" % (self.token + 1, written), ttl_s=KEPT_S)
+
+    def hold(self, write: Write) -> None:
+        """Have the write hold the claim for some seconds from now."""
+        write.value(self.key, self.token, b"%d %s" % (self.token, self.kept.written()), ttl_s=CLAIM_S)
+
+    def give_back(self, write: Write) -> None:
+        """Have the write free the key: nothing came of it."""
+        write.value(self.key, self.token, b"0 ", ttl_s=0.001)
 
     def check(self, conflict: Conflict) -> None:
         """Raise KeyInUseError when a write failed since the claim is somebody else's by now."""
@@ -57,14 +69,25 @@ async def keep(relay: Relay, claim: Claim, *, status: int, location: str, body: 
     """Keep an answer for which nothing else had to be written. Raises KeyInUseError and StoreUnavailableError."""
     write = Write()
     claim.conclude(write, status=status, location=location, body=body)
-    conflict = await relay.store.commit(write)
-    if conflict is not None:
-        claim.check(conflict)
+    await _commit(relay, claim, write)
+
+
+async def hold(relay: Relay, claim: Claim) -> None:
+    """Hold a claim on, when the answer takes long. Raises KeyInUseError and StoreUnavailableError."""
+    write = Write()
+    claim.hold(write)
+    await _commit(relay, claim, write)
 
 
 async def release(relay: Relay, claim: Claim) -> None:
     """Give a claim back: nothing came of it. If the store does not hear it, the claim lapses by itself."""
     write = Write()
-    write.value(claim.key, claim.token, b"0 ", ttl_s=0.001)
+    claim.give_back(write)
     with suppress(StoreUnavailableError):
         await relay.store.commit(write)
+
+
+async def _commit(relay: Relay, claim: Claim, write: Write) -> None:
+    conflict = await relay.store.commit(write)
+    if conflict is not None:
+        claim.check(conflict)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from secrets import token_urlsafe
 from typing import Any
 
 import httpx
@@ -9,12 +10,13 @@ import pytest
 
 from relay.api.app import create_app
 from relay.api.serving import serving
-from relay.context import Relay
+from relay.context import Relay, open_relay
 from relay.domain.errors import KeyInUseError
-from relay.domain.idempotency import fingerprint
+from relay.domain.idempotency import KEPT_BYTES, fingerprint
 from relay.services.once import Claim, claim
 from relay.services.register import Keeping, register
 from relay.store import keys
+from tests.support import relays
 from tests.support.clock import wait_until
 from tests.support.receiver import Receiver
 from tests.support.relays import all_delivered, client_of, draft, wish, working
@@ -185,3 +187,108 @@ async def test_a_body_too_deep_to_tell_from_another_is_refused_all_the_same(api:
     answers = [await api.post("/v1/registrations", content=deep, headers={"idempotency-key": "one"}) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [422, 422]
+
+
+def a_batch(count: int, **fields: Any) -> Any:
+    return {"registrations": [{"request_id": f"task-{n}", "callback_url": URL} | fields for n in range(count)]}
+
+
+async def batched(api: httpx.AsyncClient, key: str, body: Any) -> httpx.Response:
+    return await api.post("/v1/registrations/batch", json=body, headers={"idempotency-key": key})
+
+
+async def kept_bytes(relay: Relay, key: str) -> int:
+    kept: int = await relay.store.ask("STRLEN", keys.once("alice", key))
+    return kept
+
+
+async def test_a_batch_has_the_same_answer_for_a_day_in_a_small_part_of_its_size(
+    api: httpx.AsyncClient, relay: Relay
+) -> None:
+    body = a_batch(1_000)
+    body["registrations"][7] = {"request_id": "7"}
+    first = await batched(api, "many", body)
+    await api.delete(first.json()["results"][0]["location"])
+    again = await batched(api, '"many"', body)
+
+    assert [result["status"] for result in first.json()["results"]].count(422) == 1
+    assert (first.status_code, first.headers.get("idempotency-replayed")) == (200, None)
+    assert (again.status_code, again.headers.get("idempotency-replayed")) == (200, "true")
+    assert again.content == first.content
+    assert again.headers["content-type"] == "application/json"
+    assert "location" not in again.headers
+    assert await kept_bytes(relay, "many") < len(first.content) / 8
+    assert DAY_MS - 60_000 < await relay.store.ask("PTTL", keys.once("alice", "many")) <= DAY_MS
+
+
+async def test_a_batch_key_with_another_body_is_refused_of_one_or_many(api: httpx.AsyncClient, relay: Relay) -> None:
+    await batched(api, "many", a_batch(3))
+    others = [await batched(api, "many", a_batch(4)), await sent(api, "many")]
+
+    assert [(other.status_code, other.json()["code"]) for other in others] == [(422, "idempotency_key_reused")] * 2
+    assert await registered(relay) == 3
+
+
+async def test_while_a_batch_is_taken_its_key_is_held_however_long_that_lasts(
+    api: httpx.AsyncClient, relay: Relay
+) -> None:
+    taken = asyncio.create_task(batched(api, "many", a_batch(1_000)))
+    left_ms, answers = [], []
+    while not taken.done():
+        left_ms.append(await relay.store.ask("PTTL", keys.once("alice", "many")))
+        answers.append(await batched(api, "many", a_batch(1_000)))
+    first = await taken
+
+    assert any(earlier < later <= 10_000 for earlier, later in zip(left_ms, left_ms[1:], strict=False))
+    assert {answer.status_code for answer in answers[1:-1]} == {409}
+    assert {answer.json()["code"] for answer in answers[1:-1]} == {"idempotency_key_in_use"}
+    assert [result["status"] for result in first.json()["results"]] == [201] * 1_000
+
+
+async def test_a_batch_of_which_something_can_be_sent_again_is_taken_again(valkey: Valkey) -> None:
+    narrow, wide = (relays.settings(valkey.url, client_pending_limit=limit) for limit in (3, 10))
+    answers = []
+    for settings in (narrow, wide, wide):
+        async with open_relay(settings) as relay, serving(create_app(relay), "127.0.0.1", 0) as url:
+            async with client_of(url, "alice's key") as api:
+                answers.append(await batched(api, "many", a_batch(5)))
+
+    statuses = [sorted(result["status"] for result in answer.json()["results"]) for answer in answers]
+    assert statuses == [[201] * 3 + [429] * 2, [200] * 3 + [201] * 2, [200] * 3 + [201] * 2]
+    assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, None, "true"]
+
+
+@pytest.mark.parametrize("body", [[], {"registrations": []}, {"registrations": [WISH], "all": True}])
+async def test_a_key_whose_batch_was_refused_whole_is_free_again(api: httpx.AsyncClient, body: Any) -> None:
+    refused, taken = await batched(api, "many", body), await batched(api, "many", a_batch(1))
+
+    assert (refused.status_code, taken.status_code) == (422, 200)
+
+
+async def test_with_the_store_full_no_batch_is_kept_and_the_key_is_free_again(
+    api: httpx.AsyncClient, valkey: Valkey
+) -> None:
+    await valkey.ask("CONFIG", "SET", "maxmemory", "1mb")
+    try:
+        refused = await batched(api, "many", a_batch(3))
+    finally:
+        await valkey.ask("CONFIG", "SET", "maxmemory", "0")
+    taken = await batched(api, "many", a_batch(3))
+
+    assert (refused.status_code, taken.status_code) == (503, 200)
+    assert {result["status"] for result in taken.json()["results"]} == {201}
+
+
+async def test_an_answer_too_large_to_keep_is_given_and_the_same_registrations_are_found_again(
+    api: httpx.AsyncClient, relay: Relay
+) -> None:
+    body = a_batch(90)
+    for one in body["registrations"]:
+        one["metadata"] = {"noise": token_urlsafe(KEPT_BYTES // 90)}
+    first, again = await batched(api, "many", body), await batched(api, "many", body)
+
+    assert await kept_bytes(relay, "many") == 0
+    assert {result["status"] for result in first.json()["results"]} == {201}
+    assert {result["status"] for result in again.json()["results"]} == {200}
+    assert "idempotency-replayed" not in again.headers
+    assert await registered(relay) == 90

@@ -55,12 +55,24 @@ def test_a_call_that_takes_a_header_field_says_so_and_so_does_the_page() -> None
         for methods in DOCUMENT["paths"].values()
         for operation in methods.values()
     }
+    assert {names.pop() for names in taken.values()} == {"x-request-id"}
     assert {call: names for call, names in taken.items() if names} == {
-        "post_v1_registrations": ["Idempotency-Key"],
+        "post_v1_registrations": ["Idempotency-Key", "traceparent"],
+        "post_v1_registrations_batch": ["Idempotency-Key", "traceparent"],
         "get_v1_registrations_id": ["Prefer"],
         "get_v1_events": ["Last-Event-ID"],
     }
     assert "<td><code>Idempotency-Key</code><td>header" in html(DOCUMENT)
+
+
+def test_every_answer_brings_the_requests_id() -> None:
+    answers = [
+        (path, status, answer)
+        for path, methods in DOCUMENT["paths"].items()
+        for operation in methods.values()
+        for status, answer in operation["responses"].items()
+    ]
+    assert [(path, status) for path, status, answer in answers if "x-request-id" not in answer["headers"]] == []
 
 
 def test_only_who_is_known_is_told_how_it_stands() -> None:

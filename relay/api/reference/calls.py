@@ -15,6 +15,7 @@ from relay.api.reference.headers import (
     PREFER,
     PREFERENCE_APPLIED,
     REPLAYED,
+    TRACEPARENT,
     Header,
 )
 from relay.api.registering import MAX_BATCH
@@ -140,7 +141,7 @@ CALLS = (
         Scope.REGISTER, {
             201: Answer("it is written down durably", shapes.RegistrationShape, headers=(LOCATION, REPLAYED)),
             200: Answer("it was there already", shapes.RegistrationShape, headers=(LOCATION, REPLAYED)),
-        }, headers=(IDEMPOTENCY_KEY,), body=Draft, problems=(*_WISH, *_KEPT),
+        }, headers=(IDEMPOTENCY_KEY, TRACEPARENT), body=Draft, problems=(*_WISH, *_KEPT),
     ),
     Call(
         "GET", "/v1/registrations", Topic.REGISTRATIONS, "List registrations, newest first",
@@ -148,8 +149,8 @@ CALLS = (
     ),
     Call(
         "POST", "/v1/registrations/batch", Topic.REGISTRATIONS, "Register many",
-        Scope.REGISTER, {200: Answer("one result for each, in order", shapes.ResultsShape)},
-        body=BatchDraft, problems=_BODY,
+        Scope.REGISTER, {200: Answer("one result for each, in order", shapes.ResultsShape, headers=(REPLAYED,))},
+        headers=(IDEMPOTENCY_KEY, TRACEPARENT), body=BatchDraft, problems=(*_BODY, *_KEPT),
     ),
     Call(
         "GET", "/v1/registrations/{id}", Topic.REGISTRATIONS, "See a registration, now or once its task is final",

@@ -7,7 +7,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from relay import __version__
 from relay.api.reference.calls import JSON, STREAM, TEXT, Call, Model
-from relay.api.reference.headers import Header, always
+from relay.api.reference.headers import GIVEN_REQUEST_ID, Header, always
 from relay.api.reference.shapes import CallbackShape, ProblemShape
 from relay.domain.account import DEFAULT_ACCOUNT
 from relay.domain.destination import DestinationPolicy
@@ -149,7 +149,7 @@ def _query_parameters(call: Call) -> list[Schema]:
 
 
 def _header_parameters(call: Call) -> list[Schema]:
-    return [{"name": header.name, "in": "header", **header.described} for header in call.headers]
+    return [{"name": header.name, "in": "header", **header.described} for header in (*call.headers, GIVEN_REQUEST_ID)]
 
 
 def _plain(schema: Schema, definitions: dict[str, Schema]) -> Schema:

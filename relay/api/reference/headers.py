@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from re import Pattern
 from typing import Any
 
+from relay.api import correlation
 from relay.domain import event, idempotency
 from relay.domain.errors import KeyInUseError, QuotaExceededError, RelayError, StoreUnavailableError
 
@@ -36,6 +37,19 @@ IDEMPOTENCY_KEY = Header(
 )
 PREFER = Header("Prefer", "`wait=30` does as `?wait=30` does; what cannot be read is ignored", example="wait=1")
 LAST_EVENT_ID = Header("Last-Event-ID", "goes on after that event; `0` begins with the oldest kept", event.ID, "0")
+TRACEPARENT = Header(
+    "traceparent",
+    "goes on with this trace (W3C), through the polls to the callback; what cannot be read is ignored",
+    example="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+)
+GIVEN_REQUEST_ID = Header(
+    correlation.HEADER,
+    f"names the request in the log and the answer, when it is fit for that: `{correlation.FIT.pattern}`",
+    example="order-4711",
+)
+REQUEST_ID = Header(
+    correlation.HEADER, "what the log calls the request: as it was given, or made", correlation.FIT, required=True
+)
 
 LOCATION = Header("Location", "where it is", required=True)
 REPLAYED = Header("Idempotency-Replayed", "`true`: this was answered before")
@@ -51,7 +65,7 @@ _AUTHENTICATE = Header("WWW-Authenticate", "how a key is sent", required=True)
 def always(status: int, problems: list[type[RelayError]], *, keyed: bool) -> tuple[Header, ...]:
     """Return what any answer with this status brings; `keyed` calls count against a client's quota."""
     if status == 401:
-        return (_AUTHENTICATE,) if keyed else ()
+        return (REQUEST_ID, _AUTHENTICATE) if keyed else (REQUEST_ID,)
     retried = any(issubclass(problem, _RETRIED) for problem in problems)
     known = keyed and status != 403
-    return (_RATE_LIMIT if known else ()) + ((_RETRY_AFTER,) if retried else ())
+    return (REQUEST_ID, *(_RATE_LIMIT if known else ()), *((_RETRY_AFTER,) if retried else ()))
