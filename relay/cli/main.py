@@ -1,5 +1,6 @@
 """The command line. Exit codes: 0, 1 failed, 2 usage or a wrong setting."""
 
+import os
 from importlib import import_module
 
 import click
@@ -45,5 +46,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    cli(prog_name="relay")
+    """Run the command line, in colours only at a terminal and where NO_COLOR does not say otherwise."""
+    cli(prog_name="relay", color=False if os.environ.get("NO_COLOR") else None)

@@ -17,7 +17,8 @@ from relay.domain.operations import Operation
 from relay.domain.registration import SETTLED, RegistrationState
 
 WAIT_S = 600.0
-LOOK_S = 0.5
+HELD_S = 5.0  # while it is pending the relay holds its answer so long, and what is shown is no older
+LOOK_S = 0.5  # between looks at one that is being delivered, or at a relay that does not answer
 
 
 @click.command()
@@ -74,9 +75,11 @@ def _wait(http: httpx.Client, registration: Any, wait_s: float, progress: Progre
     try:
         while registration["state"] not in SETTLED and (left_s := started + wait_s - time.monotonic()) > 0:
             progress.show(f"{_ending(registration)}, {time.monotonic() - started:.0f} s")
-            time.sleep(min(LOOK_S, left_s))
+            looked_at, held_s = time.monotonic(), min(HELD_S, left_s)
             with suppress(UnreachableError):
-                _, registration = call(http, "GET", f"/v1/registrations/{registration['id']}")
+                _, registration = call(http, "GET", f"/v1/registrations/{registration['id']}?wait={held_s:.3f}")
+            if registration["state"] not in SETTLED:
+                time.sleep(max(0.0, looked_at + min(LOOK_S, left_s) - time.monotonic()))
     finally:
         progress.clear()
     return registration

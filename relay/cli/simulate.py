@@ -164,10 +164,12 @@ def simulate(policy: str, target_s: float | None, *, with_plot: bool, as_json: b
     hour of a saturated account takes a second. Lag is from the final status being visible to it being read;
     "clairvoyant" is what somebody would reach who knew when each task ends.
     """
-    experiment = _experiment(**options)
+    experiment, progress = _experiment(**options), Progress(quiet=as_json)
     if target_s is not None:
-        experiment = _at_the_least_limit(experiment, policy, target_s)
+        experiment = _at_the_least_limit(experiment, policy, target_s, progress)
+    progress.show(f"simulating {experiment.limit} ...")
     runs = experiment.runs(POLICIES[policy])
+    progress.clear()
     if not any(run.seen for run in runs):
         raise click.UsageError("no task comes in that time; make it longer")
     if as_json:
@@ -215,8 +217,7 @@ def _work(*, durations: Durations | None, order: str, rate: float | None, worker
     return Work(durations or Durations("lognormal", (10.0, 0.7)), Order(order), workers, rate or inf, pauses)
 
 
-def _at_the_least_limit(experiment: Experiment, policy: str, target_s: float) -> Experiment:
-    progress = Progress()
+def _at_the_least_limit(experiment: Experiment, policy: str, target_s: float, progress: Progress) -> Experiment:
     found = find_limit(
         experiment, POLICIES[policy], p99_s=target_s, tell=lambda limit: progress.show(f"simulating {limit} ...")
     )

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import orjson
 import pytest
 
+from relay.cli.local import with_made_secrets
+from relay.settings import Settings
 from tests.support.commands import Ended, Running, ended, running
 
 
@@ -17,7 +20,14 @@ class Site:
 
     relay: Running
     listen: Running
+    upstream: Running
     data_dir: Path
+
+    def calls_left(self) -> int:
+        """Return how many calls of its quota the client has left after this one."""
+        key = with_made_secrets(Settings(data_dir=self.data_dir)).api_keys[0].key
+        answer = httpx.get(f"{self.relay.url}/v1/overview", headers={"authorization": f"Bearer {key}"})
+        return int(answer.headers["ratelimit"].split(";")[1].removeprefix("r="))
 
     def register(self, *arguments: object) -> Ended:
         return ended("register", *arguments, "--url", self.relay.url, data_dir=self.data_dir)
@@ -36,9 +46,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             upstream_url=sandbox.url,
             upstream_api_key="key",
             callback_allow="127.0.0.0/8",
+            client_request_limit="100000/86400",
         )
         with relaying as relay:
-            yield Site(relay, listen, data_dir)
+            yield Site(relay, listen, sandbox, data_dir)
 
 
 def test_a_registration_is_waited_for_until_its_verified_callback_is_here(site: Site) -> None:
@@ -68,6 +79,13 @@ def test_waiting_ends_with_code_1_when_the_time_is_out(site: Site) -> None:
     done = site.register(str(uuid4()), "--callback", "http://127.0.0.1:1/", "--wait", 0.1)
     assert done.code == 1
     assert "not delivered within 0.1 s: it is pending" in done.err
+
+
+def test_who_waits_is_held_by_the_relay_and_asks_it_once_in_five_seconds(site: Site) -> None:
+    assert httpx.put(f"{site.upstream.url}/sandbox/tasks/stuck", json={"stuck": True}).is_success
+    left = site.calls_left()
+    assert site.register("stuck", "--callback", "http://127.0.0.1:1/", "--wait", 4).code == 1
+    assert left - site.calls_left() == 3  # the registration, one look, and ours
 
 
 def test_every_wrong_field_is_named(site: Site) -> None:

@@ -106,6 +106,47 @@ async def test_hundreds_who_wait_are_each_answered(api: httpx.AsyncClient, relay
     assert [one["id"] for one in shown] == [one.id for one in made]
 
 
+async def commands(valkey: Valkey) -> dict[str, int]:
+    """Return how often each command was called; the subscription's ping, once a second, is a clock."""
+    stats = await valkey.ask("INFO", "commandstats")
+    return {name.removeprefix("cmdstat_"): one["calls"] for name, one in stats.items()}
+
+
+async def pinged(valkey: Valkey, times: int) -> dict[str, int]:
+    """Wait until the store was pinged so often from now on, and return how often it was called."""
+    until = (await commands(valkey)).get("ping", 0) + times
+
+    async def is_pinged() -> bool:
+        return (await commands(valkey)).get("ping", 0) >= until
+
+    await wait_until(is_pinged)
+    return await commands(valkey)
+
+
+async def test_hundreds_who_wait_cost_one_subscription_and_not_a_command_however_long(
+    api: httpx.AsyncClient, relay: Relay, valkey: Valkey
+) -> None:
+    one = await wish(relay, "a", URL)
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=api.base_url, headers=api.headers, limits=limits, timeout=50) as many:
+        answers = [waiting(many, one.id) for _ in range(200)]
+        await wait_until(lambda: is_heard(valkey))
+        before = await pinged(valkey, 3)  # what was asked at the beginning, and the quota's count, are told by then
+        after = await pinged(valkey, 3)
+        async with Redis.from_url(valkey.url) as redis:
+            subscribed = await redis.client_list(_type="pubsub")
+        still_waiting = [not answer.done() for answer in answers]
+        await api.delete(f"/v1/registrations/{one.id}")
+        shown = [(await answer).json()["state"] for answer in answers]
+
+    own = {"ping", "info", "hello", "client|setinfo", "client|list", "select"}  # the clock, and those who read it
+    grown = {name: calls - before.get(name, 0) for name, calls in after.items() if calls != before.get(name, 0)}
+    assert {name: calls for name, calls in grown.items() if name not in own} == {}
+    assert len(subscribed) == 1
+    assert all(still_waiting)
+    assert shown == ["cancelled"] * 200
+
+
 async def test_a_preference_is_applied_and_says_so(api: httpx.AsyncClient, relay: Relay) -> None:
     one = await wish(relay, "a", URL)
     await api.delete(f"/v1/registrations/{one.id}")

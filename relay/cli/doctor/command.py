@@ -17,6 +17,7 @@ from relay.cli.doctor.settings import check_settings, read_good_settings
 from relay.cli.doctor.store import examined
 from relay.cli.doctor.traces import check_traces
 from relay.cli.doctor.upstream import NO_STORE, check_upstream
+from relay.cli.progress import Progress
 from relay.domain.signature import new_secret
 
 COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG: "red"}
@@ -43,7 +44,10 @@ def doctor(*, wants_secret: bool, wants_key: bool, as_json: bool) -> None:
         click.echo(Fernet.generate_key())
     else:
         log.configure("ERROR")
+        progress = Progress(quiet=as_json)
+        progress.show("trying the store, the upstream and a callback ...")
         checks = asyncio.run(examine(os.environ))
+        progress.clear()
         healthy = not any(check.verdict is Verdict.WRONG for check in checks)
         _show(checks, healthy=healthy, as_json=as_json)
         raise click.exceptions.Exit(0 if healthy else 1)
