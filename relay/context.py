@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from relay import log, metrics
 from relay.clients.callback import CallbackClient
@@ -86,12 +86,12 @@ class Relay:
         return account
 
     async def _asked_account(self, name: str) -> Account | None:
-        entry = await self.accounts.get(name)
-        if name == DEFAULT_ACCOUNT:
-            default = self.default_account()
-        else:
-            default = None if entry is None else await self.account(DEFAULT_ACCOUNT)
-        return default if entry is None else entry.completed(default)
+        said, account = await self.accounts.said(name), self.default_account()
+        if said.default is not None:
+            account = said.default.completed(account)
+        if name != DEFAULT_ACCOUNT:
+            account = None if said.entry is None else said.entry.completed(account)
+        return None if account is None else replace(account, said=said.digest)
 
     def forget_accounts(self) -> None:
         """Ask the store again for each account next time: any may hang on the default one."""

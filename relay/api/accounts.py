@@ -27,6 +27,7 @@ from relay.domain.draft import AccountName, field_errors
 from relay.domain.errors import FieldError, InSettingsError, InvalidRequestError, NotFoundError
 from relay.domain.gate import Pause
 from relay.domain.instant import rfc3339
+from relay.services.heed import heeded
 from relay.services.survey import Standing, stand, survey
 from relay.settings import read_base_url, read_limit
 
@@ -93,7 +94,7 @@ async def list_all(request: AppRequest) -> Response:
 
 
 async def write(request: AppRequest) -> Response:
-    """PUT /v1/accounts/{name}: 201 when made, 200 when changed; it holds from the next slot of each worker.
+    """PUT /v1/accounts/{name}: 201 when made, 200 when changed; once it is answered, no worker polls by anything older.
 
     The default account with the settings' key and nothing else is as in the settings again.
     """
@@ -113,6 +114,7 @@ async def write(request: AppRequest) -> Response:
     relay.forget_accounts()
     if before is not None and not account.asks_as(before):
         await relay.pauses.forget(name)
+    await heeded(relay, name)
     return await _shown(request, name, 201 if made else 200)
 
 

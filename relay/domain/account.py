@@ -13,7 +13,8 @@ DOCUMENTED_LIMIT = Limit(25, 5.0)  # the vendor's
 class Account:
     """An account's settings. `daily_limit` is calls a UTC day; `clients` are who may use it, None for everybody.
 
-    `limit_said_at` is when the operator last gave its limit (Unix seconds); 0 when that is in the settings.
+    `limit_said_at` is when the operator last gave its limit (Unix seconds); 0 when that is in the settings. `said`
+    tells what the store had of it from what it may have later.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Account:
     clients: frozenset[str] | None = None
     status_path: str | None = None
     limit_said_at: float = 0.0
+    said: str = ""
 
     def admits(self, client: str) -> bool:
         """Whether this client may register for the account's tasks."""

@@ -127,6 +127,9 @@ class PollLane:
             raise
         self._polls.slots.heard()
         self._turned_at, self._next_turn_at = started, started + TURN_S
+        if grants.outdated:
+            self._relay.forget_accounts()
+            self._next_turn_at = started
         received = self._loop.time()
         for at_ms, till_ms, count in grants.slots:
             self._polls.slots.grant(received + at_ms / 1000, till_ms, count)
@@ -150,8 +153,10 @@ class PollLane:
         )
 
     def _rate(self) -> Rate:
-        daily_limit = None if self._polls.account is None else self._polls.account.daily_limit
-        return Rate(self._polls.slots.limit, daily_limit, self._relay.settings.upstream_timeout_s + 2 * SLACK_S)
+        account, timeout_s = self._polls.account, self._relay.settings.upstream_timeout_s + 2 * SLACK_S
+        if account is None:
+            return Rate(self._polls.slots.limit, None, timeout_s)
+        return Rate(self._polls.slots.limit, account.daily_limit, timeout_s, account.said)
 
     async def _refresh_account(self) -> None:
         account = await self._relay.account(self.fence.lane.account)

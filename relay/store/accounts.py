@@ -1,14 +1,29 @@
 """AccountStore: the accounts that the operator has added, their keys encrypted."""
 
+from dataclasses import dataclass
+from hashlib import sha1
 from typing import Any
 
 import orjson
 
-from relay.domain.account import Account, AccountEntry
+from relay.domain.account import DEFAULT_ACCOUNT, Account, AccountEntry
 from relay.domain.budget import Limit
 from relay.store import keys
+from relay.store.keys import LaneKind, LaneName
 from relay.store.store import Store
 from relay.store.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the operator has said of an account and of the default one at one moment; `digest` tells it from all else.
+
+    None when an account is unknown, or its key can no longer be decrypted.
+    """
+
+    entry: AccountEntry | None
+    default: AccountEntry | None
+    digest: str
 
 
 class AccountStore:
@@ -18,10 +33,32 @@ class AccountStore:
         self._store = store
         self._vault = vault
 
-    async def get(self, name: str) -> AccountEntry | None:
-        """Return the account, or None when it is unknown or its key can no longer be decrypted."""
-        value = await self._store.ask("HGET", keys.ACCOUNTS, name)
-        return None if value is None else self._read(name, orjson.loads(value))
+    async def said(self, name: str) -> Said:
+        """Return what is said of the account; `turn.lua` makes the same digest of it."""
+        values = await self._store.ask("HMGET", keys.ACCOUNTS, name, DEFAULT_ACCOUNT)
+        entry, default = (
+            None if value is None else self._read(one, orjson.loads(value))
+            for one, value in zip((name, DEFAULT_ACCOUNT), values, strict=True)
+        )
+        digest = sha1(b"\n".join(value or b"" for value in values), usedforsecurity=False).hexdigest()
+        return Said(entry, default, digest)
+
+    async def heeded(self, name: str) -> bool:
+        """Return whether nobody polls by anything older than what is said of the account now; else have it heard.
+
+        It is so when nobody holds its lane: the next holder is granted nothing before it has read what is said.
+        """
+        lane = LaneName(LaneKind.POLL, name)
+        holder, heeded = await self._store.ask("HMGET", keys.lane(lane), "holder", "said")
+        if holder is None or heeded == (await self.said(name)).digest.encode():
+            return True
+        await self._store.ask("PUBLISH", keys.STIR, str(lane))
+        return False
+
+    async def polled(self) -> list[str]:
+        """Return the accounts whose polls somebody works, or is to work."""
+        lanes, polls = await self._store.ask("ZRANGE", keys.LANES, 0, -1), f"{LaneKind.POLL}:".encode()
+        return [lane.removeprefix(polls).decode() for lane in lanes if lane.startswith(polls)]
 
     async def any(self) -> bool:
         """Return whether the operator has added one."""

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from relay import metrics
-from relay.domain.account import LearnedLimit
+from relay.domain.account import DEFAULT_ACCOUNT, LearnedLimit
 from relay.domain.budget import Limit
 from relay.domain.outage import Outages
 from relay.domain.slots import Report
@@ -31,16 +31,23 @@ _KINDS = {kind.encode() for kind in LaneKind}  # a version to come may know othe
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What a turn keeps to: the limit, the daily limit or None, and the longest time a call may take (seconds)."""
+    """What a turn keeps to: the limit, the daily limit or None, and the longest time a call may take (seconds).
+
+    `said` is the digest of what the operator had said when that was read (`AccountStore.said`); "" asks for no check.
+    """
 
     limit: Limit
     daily_limit: int | None
     timeout_s: float
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Slots granted by one turn. `slots` are (ms from the turn's now, store ms until which it is held, how many)."""
+    """Slots granted by one turn. `slots` are (ms from the turn's now, store ms until which it is held, how many).
+
+    None is granted to who is `outdated`: the operator has said something newer of the account.
+    """
 
     slots: list[tuple[int, int, int]]
     in_use: int
@@ -48,6 +55,7 @@ class Grants:
     next_free_ms: int | None
     changed: list[str]
     change: int
+    outdated: bool
 
 
 @dataclass(slots=True)
@@ -117,6 +125,7 @@ class LaneStore:
                 keys.looks(account),
                 keys.left(account),
                 keys.trails(account),
+                keys.ACCOUNTS,
                 *(keys.status(keys.named(account, key)) for key in told.statuses),
             ],
             [
@@ -127,6 +136,7 @@ class LaneStore:
                 int(told.all_changes),
                 told.earliest_ms,
                 told.slots.heard,
+                rate.said, account, DEFAULT_ACCOUNT,
                 *(word for pair in told.statuses.items() for word in pair),
                 *(
                     word
@@ -225,7 +235,7 @@ def _named(account: str, text: str) -> TaskName | None:
 
 
 def _grants(answer: Any, since: int) -> Grants:
-    now_ms, in_use, jump_ms, grants, next_free_ms, changes = answer
+    now_ms, in_use, jump_ms, grants, next_free_ms, changes, outdated = answer
     triples = zip(grants[::3], grants[1::3], grants[2::3], strict=True)
     return Grants(
         slots=[(at - now_ms, till, count) for at, till, count in triples],
@@ -234,4 +244,5 @@ def _grants(answer: Any, since: int) -> Grants:
         next_free_ms=None if next_free_ms < 0 else next_free_ms - now_ms,
         changed=[member.decode() for member in changes[::2]],
         change=int(float(changes[-1])) if changes else since,
+        outdated=outdated == 1,
     )

@@ -3,8 +3,8 @@
 --
 -- KEYS[1] lane hash   KEYS[2] relay:lanes   KEYS[3] pending (zset, task -> change number)   KEYS[4] looks (hash)
 -- KEYS[5] tasks that somebody else has taken out of `pending` (zset, task -> change number)
--- KEYS[6] trails (hash)
--- KEYS[7...] statuses of tasks that are still pending
+-- KEYS[6] trails (hash)      KEYS[7] relay:accounts (hash, account -> what the operator has said of it)
+-- KEYS[8...] statuses of tasks that are still pending
 -- ARGV[1] lane             ARGV[2] epoch             ARGV[3] lease (ms)
 -- ARGV[4] ms since the holder's last turn, on its own monotonic clock
 -- ARGV[5] the last change number seen                ARGV[6] changes to hand over at most
@@ -16,7 +16,9 @@
 -- ARGV[16] '1' to hand over changes even if nothing stirred
 -- ARGV[17] ms from now before which no slot is wanted; from there on they are granted one pace apart
 -- ARGV[18] number of the last turn whose answer was heard
--- ARGV[19...] first task and value for each status, then task, looks and new polls of its
+-- ARGV[19] digest of what the operator had said when the holder read it, '' when that is not asked
+-- ARGV[20] the account      ARGV[21] the default account, which completes it
+-- ARGV[22...] first task and value for each status, then task, looks and new polls of its
 -- trail, or '', for each of the looks
 --
 -- The lane hash's `slots` is 'till=count ...': so many slots are held until that instant (store ms). A granted slot
@@ -24,17 +26,21 @@
 -- Grants may lie ahead, when held slots come free and the pace comes round: a slot is never promised twice, as the
 -- promise itself is held from then on. `told` and `granted` are of the last turn: when its answer was not heard, nothing
 -- of what it granted was used, and what it told is told again. A turn that comes late, after a later one, is refused.
+-- Nothing is granted to who does not know what the operator says now; `said` is the digest of what was last kept to.
 -- Returns false when fenced, else {now, slots in use, ms by which the clock jumped, grants {at, till, count, ...}, next
--- instant at which a slot comes free or -1, changes {task, number, ...}}.
+-- instant at which a slot comes free or -1, changes {task, number, ...}, 1 when the operator says something newer}.
 
 local HOUR, DAY = 3600000, 86400000
 local now, server_now = store_now()
-local epoch, turned, slots, day, spent, busy, paced, stirred, held_for, unsure, told, unheard = unpack(redis.call(
+local epoch, turned, slots, day, spent, busy, paced, stirred, held_for, unsure, told, unheard, said = unpack(redis.call(
   'HMGET', KEYS[1], 'epoch', 'turned', 'slots', 'day', 'spent', 'busy', 'paced', 'stirred', 'window', 'unsure', 'told',
-  'granted'
+  'granted', 'said'
 ))
 told = tonumber(told or '0')
 if epoch ~= ARGV[2] or tonumber(ARGV[14]) <= told then return false end
+
+local function words(account) return redis.call('HGET', KEYS[7], account) or '' end
+local outdated = ARGV[19] ~= '' and redis.sha1hex(words(ARGV[20]) .. '\n' .. words(ARGV[21])) ~= ARGV[19]
 
 local calls, window, timeout, quantum = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local function rounded(at) return math.ceil(at / quantum) * quantum end
@@ -91,7 +97,7 @@ table.sort(ends)
 
 -- What is left of a day's calls is spread over what is left of the time in which tasks are expected: as much of each
 -- hour as was busy so far today, the hour before midnight counting as busy throughout.
-local want, daily = tonumber(ARGV[11]), tonumber(ARGV[13])
+local want, daily = outdated and 0 or tonumber(ARGV[11]), tonumber(ARGV[13])
 local pace, earliest = window / calls, now + ARGV[17]
 local counted, today = tonumber(day or '-1'), math.floor(server_now / DAY)
 if daily > 0 then
@@ -145,13 +151,14 @@ if daily > 0 then
   end
 end
 if held_for ~= ARGV[8] then fields[#fields + 1], fields[#fields + 2] = 'window', ARGV[8] end
+if not outdated and said ~= ARGV[19] then fields[#fields + 1], fields[#fields + 2] = 'said', ARGV[19] end
 redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
 -- Of a task that is not pending any more nothing is written: it has its last word, and will be forgotten.
 local function pending(task) return redis.call('ZSCORE', KEYS[3], task) end
-local first_look, looks, trails = 19 + 2 * (#KEYS - 6), {}, {}
-for i = 7, #KEYS do
-  if pending(ARGV[5 + 2 * i]) then redis.call('SET', KEYS[i], ARGV[6 + 2 * i]) end
+local first_look, looks, trails = 22 + 2 * (#KEYS - 7), {}, {}
+for i = 8, #KEYS do
+  if pending(ARGV[6 + 2 * i]) then redis.call('SET', KEYS[i], ARGV[7 + 2 * i]) end
 end
 for i = first_look, #ARGV, 3 do
   if pending(ARGV[i]) then
@@ -179,4 +186,4 @@ if stirred or ARGV[16] == '1' then
   end
   if stirred then redis.call('HDEL', KEYS[1], 'stirred') end
 end
-return {now, in_use + granted, jump, grants, next_free, changes}
+return {now, in_use + granted, jump, grants, next_free, changes, outdated and 1 or 0}

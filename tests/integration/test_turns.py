@@ -8,18 +8,21 @@ from random import Random
 
 import pytest
 
-from relay.domain.account import LearnedLimit
+from relay.domain.account import AccountEntry, LearnedLimit
 from relay.domain.budget import Limit
 from relay.domain.errors import FencedError
 from relay.domain.slots import NEVER_USED, Report
 from relay.domain.task import Looks
 from relay.store import keys
+from relay.store.accounts import AccountStore
 from relay.store.deliveries import DeliveryStore
 from relay.store.keys import LaneKind, LaneName
 from relay.store.lanes import AHEAD_MS, Grants, LaneStore, Rate, TurnRequest
 from relay.store.store import Store
+from relay.store.vault import Vault
 from relay.store.write import Fence, Write
 from tests.support.builders import NAME, NOW, a_registration, a_task
+from tests.support.relays import ENCRYPTION_KEY
 from tests.support.valkey import Valkey
 
 LIMIT = Limit(5, 0.2)
@@ -199,6 +202,20 @@ async def test_a_smaller_limit_holds_from_the_next_slot_on(holder: Holder) -> No
 async def test_a_greater_limit_holds_from_the_next_slot_on(holder: Holder) -> None:
     await holder.turn(100)
     assert granted(await holder.turn(100, Rate(Limit(8, 0.2), None, timeout_s=1.0))) == 3
+
+
+async def test_who_has_not_heard_what_the_operator_says_is_granted_nothing(holder: Holder, store: Store) -> None:
+    accounts = AccountStore(store, Vault((ENCRYPTION_KEY,)))
+    unsaid = replace(RATE, said=(await accounts.said("default")).digest)
+    first = await holder.turn(2, unsaid)
+    await accounts.put(AccountEntry("default", "key", limit=Limit(2, 0.2)))
+    heeded_too_early = await accounts.heeded("default")
+    outdated = await holder.turn(2, unsaid, ended=named(first, hold_ms=NEVER_USED))
+    after = await holder.turn(2, replace(RATE, said=(await accounts.said("default")).digest))
+
+    assert [(granted(one), one.outdated) for one in (first, outdated, after)] == [(2, False), (0, True), (2, False)]
+    assert outdated.in_use == 0
+    assert (heeded_too_early, await accounts.heeded("default")) == (False, True)
 
 
 async def test_when_the_window_becomes_longer_so_does_every_hold(holder: Holder) -> None:
