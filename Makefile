@@ -15,6 +15,8 @@ install = $(BIN)/uv pip install -q --python $(BIN)/python $(1) || $(BIN)/python 
 debian = command -v $(1) >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends $(2); }
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Processes start by the hundred in the tests: each would compile a thousand modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: docs help install run demo check lint fmt test test-system fault soak bench screenshots lock clean
