@@ -11,6 +11,8 @@ from starlette.applications import Starlette
 BACKLOG = 2048
 GRACE_S = 1
 """How long a stop waits for calls in flight, seconds; the fault "silent" would hold it for ever."""
+KEEP_ALIVE_S = 75
+"""Longer than a client keeps an idle connection, seconds: who closes first must not be the one that is asked."""
 
 
 class _Server(uvicorn.Server):
@@ -34,6 +36,7 @@ async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Asy
             access_log=False,
             log_config=None,
             backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         )
     )
