@@ -12,6 +12,7 @@ import httpx
 from tests.support.history.journal import Journal
 
 TIMEOUT_S = 4.0
+UNAVAILABLE = 503
 AGAIN_S = 0.2
 AT_ONCE = 8
 PAGE = 1_000
@@ -188,7 +189,12 @@ class Client:
         self.journal.write("state", id=id_, state=shown["state"], death=shown.get("death"))
 
     async def _get(self, id_: str, party: Party) -> httpx.Response:
-        return await self._http.get(f"{self.api()}/v1/registrations/{id_}", headers=party.headers)
+        """Ask until it is answered: a 503 says nothing of the registration."""
+        while True:
+            answer = await self._http.get(f"{self.api()}/v1/registrations/{id_}", headers=party.headers)
+            if answer.status_code != UNAVAILABLE:
+                return answer
+            await asyncio.sleep(AGAIN_S)
 
 
 def _result(status: int | None, id_: str | None) -> Result:
