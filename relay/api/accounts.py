@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import orjson
@@ -89,8 +90,12 @@ _NAME: TypeAdapter[str] = TypeAdapter(AccountName)
 async def list_all(request: AppRequest) -> Response:
     """GET /v1/accounts: every account as it stands."""
     caller_of(request, Scope.ADMIN)
-    found = [_document(standing) for standing in await survey(request.state["relay"])]
-    return Response(orjson.dumps({"accounts": found}), media_type="application/json")
+    return Response(render_all(await survey(request.state["relay"])), media_type="application/json")
+
+
+def render_all(standings: Iterable[Standing]) -> bytes:
+    """Return accounts as JSON."""
+    return orjson.dumps({"accounts": [_document(standing) for standing in standings]})
 
 
 async def write(request: AppRequest) -> Response:

@@ -1,7 +1,8 @@
-"""`GET /v1/events`: what happens to the client's registrations, as server-sent events."""
+"""`GET /v1/events`: what happens to the client's registrations, as server-sent events; the admin's are everybody's."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -10,6 +11,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from relay.api.auth import caller_of
+from relay.api.standings import Standings
 from relay.api.state import AppRequest, State
 from relay.domain.caller import Scope
 from relay.domain.errors import FieldError, InvalidRequestError, QuotaExceededError, StoreUnavailableError
@@ -33,7 +35,8 @@ class EventsQuery(BaseModel):
 
 async def read_stream(request: AppRequest) -> Response:
     """GET /v1/events; `Last-Event-ID` resumes after that event, `0` begins with the oldest that is kept."""
-    state, client = request.state, caller_of(request, Scope.READ).client
+    state, caller = request.state, caller_of(request, Scope.READ)
+    client = None if caller.may(Scope.ADMIN) else caller.client
     parsed(EventsQuery, request.query_params.multi_items())
     asked = _asked(request.headers.getlist("last-event-id"))
     if state["streams"][client] >= MAX_STREAMS:
@@ -56,21 +59,26 @@ def _asked(headers: list[str]) -> EventId | None:
 class EventStream(StreamingResponse):
     """An answer that never ends by itself: events as they come, and a comment when none has come for a while.
 
-    It goes no faster than its reader: what is not yet sent stays in the store.
+    It goes no faster than its reader: what is not yet sent stays in the store. `client` is None for the admin, who is
+    told, too, how the accounts stand.
     """
 
-    def __init__(self, state: State, client: str, after: EventId, *, head: bytes) -> None:
+    def __init__(self, state: State, client: str | None, after: EventId, *, head: bytes) -> None:
         super().__init__((), headers=FIELDS, media_type="text/event-stream")
         self._state = state
         self._client = client
         self._after = after
         self._head = head
+        self._standings = Standings(state["relay"])
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         streams = self._state["streams"]
         streams[self._client] += 1
         try:
-            with self._state["knocks"].listening(self._client) as knock:
+            async with AsyncExitStack() as stack:
+                knock = stack.enter_context(self._state["knocks"].listening(self._client))
+                if self._client is None:
+                    await stack.enter_async_context(self._standings.watched(knock))
                 self.body_iterator = self._told(knock)
                 await super().__call__(scope, receive, send)
         finally:
@@ -84,9 +92,10 @@ class EventStream(StreamingResponse):
                 quiet_s = HEARTBEAT_S
             except StoreUnavailableError:
                 page, quiet_s = [], AGAIN_S
-            if page:
-                self._after = page[-1].id
-                yield b"".join(map(_written, page))
+            accounts = self._standings.take()
+            if page or accounts:
+                self._after = page[-1].id if page else self._after
+                yield b"".join(map(_written, page)) + accounts
             elif not await knock.heard(quiet_s):
                 yield b": nothing new\n\n"
 

@@ -13,13 +13,16 @@ from relay.store.knocks import Knocks
 
 
 class State(TypedDict):
-    """Lives as long as the app; `streams` counts each client's open ones, `standing` belongs to one request."""
+    """Lives as long as the app; `standing` belongs to one request.
+
+    `streams` counts each client's open ones, and the admin's as None's.
+    """
 
     relay: Relay
     keys: Keys
     ledger: Ledger
     knocks: Knocks
-    streams: Counter[str]
+    streams: Counter[str | None]
     standing: NotRequired[Standing]
 
 

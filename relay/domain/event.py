@@ -18,7 +18,7 @@ class EventName(StrEnum):
 
     registered. final: its task has ended, or its deadline has passed. attempt: its callback was tried. delivered,
     dead, cancelled: it is settled. redelivered: its client wants it called back again. gap: told by the stream itself,
-    events after the one asked for are kept no more.
+    events after the one asked for are kept no more. accounts: told to the admin alone, they stand not as before.
     """
 
     REGISTERED = "registered"
@@ -29,6 +29,7 @@ class EventName(StrEnum):
     CANCELLED = "cancelled"
     REDELIVERED = "redelivered"
     GAP = "gap"
+    ACCOUNTS = "accounts"
 
 
 class EventId(NamedTuple):

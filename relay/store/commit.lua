@@ -15,16 +15,17 @@
 --   stand   the client's index: a zset for each of five states, and when records end (zset, store ms)
 --                          | which state (1 to 5), packed id, registered at (ms), its bucket, ttl (ms, 0: none)
 --   asked   bucket, set    | packed id, client       so that it is found by its RequestID, and its client's index
---   tell    stream         | event, registration, data, how many are kept, ttl (ms)       announced on its own channel
+--   tell    stream, everybody's | event, registration, data, client as JSON, how many are kept, ttl (ms)
+--                          each is announced on its stream's own channel; in everybody's it says whose it is
 --   wake    lane hash      | lane                    tells its holder (STIR), or that it needs one (WANT)
 -- Returns {'saved'}, {'fenced'}, or {'conflict', current value of each save or ''}.
 
 local KEYS_OF = {
-  save = 1, blob = 1, due = 1, leave = 1, expire = 1, change = 2, left = 2, forget = 1, stand = 6, asked = 2, tell = 1,
+  save = 1, blob = 1, due = 1, leave = 1, expire = 1, change = 2, left = 2, forget = 1, stand = 6, asked = 2, tell = 2,
   lay = 2, wake = 1,
 }
 local ARGS_OF = {
-  save = 3, blob = 2, due = 2, leave = 1, expire = 1, change = 1, left = 2, forget = 1, stand = 5, asked = 2, tell = 5,
+  save = 3, blob = 2, due = 2, leave = 1, expire = 1, change = 1, left = 2, forget = 1, stand = 5, asked = 2, tell = 6,
   lay = 3, wake = 1,
 }
 
@@ -102,9 +103,12 @@ local apply = {
     redis.call('SADD', KEYS[key + 1], ARGV[arg + 1])
   end,
   tell = function(key, arg)
-    redis.call('XADD', KEYS[key], 'MAXLEN', '~', ARGV[arg + 3], '*', 'event', ARGV[arg], 'data', ARGV[arg + 2])
-    redis.call('PEXPIRE', KEYS[key], ARGV[arg + 4])
-    redis.call('PUBLISH', KEYS[key], ARGV[arg + 1])
+    local owned = '{"client":' .. ARGV[arg + 3] .. ',' .. string.sub(ARGV[arg + 2], 2)
+    for stream, data in pairs({[KEYS[key]] = ARGV[arg + 2], [KEYS[key + 1]] = owned}) do
+      redis.call('XADD', stream, 'MAXLEN', '~', ARGV[arg + 4], '*', 'event', ARGV[arg], 'data', data)
+      redis.call('PEXPIRE', stream, ARGV[arg + 5])
+      redis.call('PUBLISH', stream, ARGV[arg + 1])
+    end
   end,
   wake = function(key, arg)
     if redis.call('HSETNX', KEYS[key], 'stirred', 1) == 0 then return end

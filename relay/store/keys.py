@@ -147,9 +147,9 @@ def parked(account: str) -> str:
     return f"{_tag(account)}:parked:{account}"
 
 
-def events(client: str) -> str:
-    """Return the client's stream of events, and the channel on which each is announced."""
-    return f"relay:events:{client}"
+def events(client: str | None) -> str:
+    """Return the client's stream of events, or everybody's, and the channel on which each is announced."""
+    return "relay:events" if client is None else f"relay:events:{client}"
 
 
 def once(client: str, key: str) -> str:

@@ -54,8 +54,8 @@ class Knocks:
         self._changed = asyncio.Event()
 
     @contextmanager
-    def listening(self, client: str, registration_id: str = _ANYTHING) -> Iterator[Knock]:
-        """Give an ear for what happens to this registration, or to any of the client's."""
+    def listening(self, client: str | None, registration_id: str = _ANYTHING) -> Iterator[Knock]:
+        """Give an ear for what happens to this registration, or to any of the client's; None is everybody."""
         channel, ear = keys.events(client), Knock()
         if channel not in self._ears:
             self._changed.set()

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from relay import metrics
 from relay.domain.errors import FencedError
 from relay.domain.event import EventName, told
@@ -15,7 +17,7 @@ from relay.store.keys import LaneKind, LaneName
 from relay.store.link import Word
 
 RETENTION_MS = 30 * 86_400_000
-EVENTS_KEPT = 10_000  # for each client
+EVENTS_KEPT = 10_000  # for each client, and for the admin, who hears of everybody's
 _STATES = tuple(RegistrationState)
 CLAIM_S = 20.0  # one attempt's 15 s, and room to commit it
 
@@ -151,8 +153,9 @@ class Write:
 
     def _tell(self, registration: Registration, name: EventName, now: float) -> None:
         data = told(name, registration, at=now)
-        stream = (keys.events(registration.client),)
-        self._add("tell", stream, name, registration.id, data, EVENTS_KEPT, RETENTION_MS)
+        streams = (keys.events(registration.client), keys.events(None))
+        client = orjson.dumps(registration.client)
+        self._add("tell", streams, name, registration.id, data, client, EVENTS_KEPT, RETENTION_MS)
 
     def _own(self, lane: LaneName) -> bool:
         return self.fence is not None and self.fence.lane == lane

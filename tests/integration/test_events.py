@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from relay.api.app import create_app
@@ -20,7 +22,7 @@ from relay.store import keys
 from tests.support import relays
 from tests.support.clock import wait_until
 from tests.support.receiver import Receiver
-from tests.support.relays import Upstream, all_delivered, client_of, wish, working
+from tests.support.relays import ADMIN_KEY, Upstream, all_delivered, client_of, wish, working
 from tests.support.valkey import Valkey, valkey_in
 
 URL = "http://127.0.0.1:9/hook"
@@ -33,12 +35,13 @@ async def url(relay: Relay) -> AsyncIterator[str]:
 
 
 async def heard(url: str, count: int, *, after: str | None = None, key: str = "alice's key") -> list[Event]:
-    """Return the first `count` events of the stream after that one."""
+    """Return the first `count` events of the stream after that one, and not how accounts stand."""
     found: list[Event] = []
     async with AsyncRelayClient(url, key) as client:
         events = client.events(after=after)
         while len(found) < count:
-            found.append(await anext(events))
+            event = await anext(events)
+            found += [event] if event.name != "accounts" else []
         await events.aclose()
     return found
 
@@ -57,10 +60,15 @@ class Stream:
                 return line
         raise AssertionError(f"the stream has ended, and had no {beginning}")
 
+    async def accounts(self) -> Any:
+        """Return how the accounts stand, as it is told next."""
+        await self.next("event: accounts")
+        return orjson.loads((await self.next("data:")).removeprefix("data:"))
+
 
 @asynccontextmanager
-async def streaming(url: str, **headers: str) -> AsyncIterator[Stream]:
-    async with client_of(url, "alice's key") as http, http.stream("GET", "/v1/events", headers=headers) as answer:
+async def streaming(url: str, *, key: str = "alice's key", **headers: str) -> AsyncIterator[Stream]:
+    async with client_of(url, key) as http, http.stream("GET", "/v1/events", headers=headers) as answer:
         yield Stream(answer, answer.aiter_lines())
 
 
@@ -127,6 +135,60 @@ async def test_everybody_hears_of_his_own_alone(url: str, relay: Relay) -> None:
         assert [event.data["request_id"] for event in events] == [f"{client}s-{number}" for number in range(3)]
 
 
+async def test_the_admin_hears_of_everybodys_in_order_and_whose_each_is(url: str, relay: Relay) -> None:
+    for number in range(3):
+        await wish(relay, f"alices-{number}", URL)
+        await wish(relay, f"bobs-{number}", URL, client='b"ob')
+
+    events = await heard(url, 6, after="0", key=ADMIN_KEY)
+    assert [(event.data["client"], event.data["request_id"]) for event in events] == [
+        (client, f"{name}-{number}") for number in range(3) for client, name in (("alice", "alices"), ('b"ob', "bobs"))
+    ]
+    [own] = await heard(url, 1, after="0")
+    assert events[0].data == {"client": "alice"} | own.data
+    assert "client" not in own.data
+
+
+async def test_the_admin_resumes_between_clients_and_misses_and_repeats_nothing(url: str, relay: Relay) -> None:
+    made = [await wish(relay, f"task-{number}", URL, client=("alice", "bob")[number % 2]) for number in range(150)]
+    first = await heard(url, 101, after="0", key=ADMIN_KEY)
+    rest = await heard(url, 49, after=first[-1].id, key=ADMIN_KEY)
+
+    assert [event.data["id"] for event in (*first, *rest)] == [one.id for one in made]
+
+
+async def test_a_key_with_the_admins_scope_hears_of_everybodys(valkey: Valkey) -> None:
+    async with served(valkey, api_keys="carol[admin]:carol's key") as (url, relay):
+        made = await wish(relay, "bobs", URL, client="bob")
+        [event] = await heard(url, 1, after="0", key="carol's key")
+    assert (event.data["client"], event.data["id"]) == ("bob", made.id)
+
+
+async def test_the_admin_is_told_how_the_accounts_stand_once_for_each_change(
+    url: str, relay: Relay, valkey: Valkey
+) -> None:
+    async with streaming(url, key=ADMIN_KEY) as stream, client_of(url, ADMIN_KEY) as api:
+        before = await stream.accounts()
+        surveys = await calls_of(valkey, "hgetall")
+        await wait_until(lambda: has_called(valkey, "hgetall", surveys + 6))  # so it has looked again, and said nothing
+        await wish(relay, "a", URL)
+        after = await stream.accounts()
+        listed = (await api.get("/v1/accounts")).json()
+
+    assert [one["pending"] for one in before["accounts"]] == [0]
+    assert [one["pending"] for one in after["accounts"]] == [1]
+    assert after == listed
+
+
+async def calls_of(valkey: Valkey, command: str) -> int:
+    found = (await valkey.ask("INFO", "commandstats")).get(f"cmdstat_{command}", {"calls": 0})
+    return int(found["calls"])
+
+
+async def has_called(valkey: Valkey, command: str, count: int) -> bool:
+    return await calls_of(valkey, command) >= count
+
+
 async def test_a_reader_that_comes_back_misses_and_repeats_nothing(url: str, relay: Relay) -> None:
     made = [await wish(relay, f"task-{number}", URL) for number in range(250)]
     first = await heard(url, 101, after="0")
@@ -151,9 +213,9 @@ async def test_a_stream_is_resumed_after_a_restart_of_api_and_store(tmp_path: Pa
 
 
 @asynccontextmanager
-async def served(valkey: Valkey) -> AsyncIterator[tuple[str, Relay]]:
+async def served(valkey: Valkey, **changes: str) -> AsyncIterator[tuple[str, Relay]]:
     async with AsyncExitStack() as stack:
-        relay = await stack.enter_async_context(open_relay(relays.settings(valkey.url)))
+        relay = await stack.enter_async_context(open_relay(relays.settings(valkey.url, **changes)))
         yield await stack.enter_async_context(serving(create_app(relay), "127.0.0.1", 0)), relay
 
 

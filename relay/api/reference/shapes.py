@@ -43,11 +43,11 @@ class AttemptShape(Shape):
 
 
 class EventShape(Shape):
-    """One server-sent event; `data` is JSON, the registration in short."""
+    """One server-sent event; `data` is JSON, the registration in short (the admin's says `client`, too)."""
 
     event: EventName
     data: str
-    id: Annotated[str, Field(description="what Last-Event-ID resumes after; a gap has none")] = ""
+    id: Annotated[str, Field(description="what Last-Event-ID resumes after; `gap` and `accounts` have none")] = ""
 
 
 class HappeningShape(BaseModel):
