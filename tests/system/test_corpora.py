@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-import orjson
 import pytest
 
 from relay.api.app import create_app
@@ -19,7 +18,7 @@ from relay.api.serving import serving
 from relay.context import open_relay
 from relay.domain.destination import DestinationPolicy, Target, parse
 from tests.support import relays
-from tests.support.corpora import from_npm, from_sdist
+from tests.support.corpora import from_npm, from_sdist, naughty_strings
 from tests.support.valkey import Valkey
 
 POLICIES = (DestinationPolicy(), DestinationPolicy(allow=(ip_network("10.0.0.0/8"),)))
@@ -40,13 +39,6 @@ def private_addresses() -> list[str]:
     private = re.search(r"priv_ips = \[(.*?)\]", source, re.DOTALL)
     assert private is not None
     return re.findall(r"'([^']*)'", private.group(1))
-
-
-@cache
-def naughty_strings() -> list[str]:
-    integrity = "ZEZZD8DvGJhTw9oE3uLjyThFDMRQbcH011YySUK+kAcueHvaUDRfWKp7QJrQblat8WzcegWwVFuNd+XZ49LROQ=="
-    strings: list[str] = orjson.loads(from_npm("blns", "2.0.4", integrity, "resources/blns.json"))
-    return strings
 
 
 @pytest.mark.parametrize("policy", POLICIES)

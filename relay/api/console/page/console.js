@@ -1,15 +1,17 @@
-// Console: signs in, follows the address, and keeps what is shown fresh as events arrive.
+// Console: signs in, follows the address, and shows anew what is looked at whenever the stream of events says something.
 
-import {remember} from "./history.js";
+import {patch} from "./elements.js";
+import * as history from "./history.js";
 import {Refused, call, key, listen} from "./relay.js";
 import * as views from "./views.js";
 
 const FRESH_MS = 1000; // at most one refresh a second, however many events come
-const IDLE_MS = 3000; // budgets move without events, and the operator hears none of the clients
 
 const part = (id) => document.getElementById(id);
 let streaming = null;
-let refreshing = null;
+let accounts = null; // as the admin's stream told last how they stand
+let asked = 0; // how often something was asked for to be shown, and the last that is shown
+let shown = 0;
 
 const routes = {
   "": showOverview,
@@ -23,12 +25,14 @@ async function show({quiet = false} = {}) {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, argument] = path.split("/");
   const view = routes[name] || showOverview;
-  const asked = location.hash;
+  const hash = location.hash;
+  const turn = ++asked;
   try {
-    const shown = await view(argument, new URLSearchParams(query));
-    if (asked === location.hash && key.get()) place(shown, quiet);
+    const made = await view(argument, new URLSearchParams(query));
+    if (hash === location.hash && key.get() && turn > shown) place(made, quiet, turn);
   } catch (error) {
-    fail(error, quiet);
+    if (quiet || !(error instanceof Refused) || error.status === 401) fail(error, quiet);
+    else if (hash === location.hash) place(views.refused(error.message), quiet, turn);
   }
   for (const link of part("navigation").querySelectorAll("a")) {
     const here = link.getAttribute("href").replace(/^#\/?/, "") === name;
@@ -36,11 +40,13 @@ async function show({quiet = false} = {}) {
   }
 }
 
-function place(shown, quiet) {
-  const focused = quiet && part("main").contains(document.activeElement);
-  if (focused && document.activeElement.matches("select, input, button")) return; // somebody is about to use it
-  part("main").replaceChildren(shown);
-  if (!quiet) part("main").focus({preventScroll: true});
+function place(made, quiet, turn) {
+  shown = turn;
+  const [old] = part("main").children;
+  if (quiet && old) return patch(old, made);
+  part("main").replaceChildren(made);
+  part("main").focus({preventScroll: true});
+  scrollTo(0, 0);
 }
 
 function fail(error, quiet) {
@@ -67,9 +73,8 @@ function showSignIn(complaint) {
 
 async function showOverview() {
   const counts = await call("GET", "/v1/overview");
-  const operator = counts.scopes.includes("admin");
-  if (operator) await recall(); // no stream tells it what the clients' streams tell them
-  return views.overview(counts, operator ? (await call("GET", "/v1/accounts")).accounts : null);
+  if (counts.scopes.includes("admin")) accounts ??= (await call("GET", "/v1/accounts")).accounts;
+  return views.overview(counts, accounts);
 }
 
 async function showRegistrations(_, query) {
@@ -94,7 +99,6 @@ async function showRegistration(id) {
     } catch (error) {
       fail(error, false);
     }
-    document.activeElement.blur();
     show({quiet: true});
   };
   const path = `/v1/registrations/${encodeURIComponent(one.id)}`;
@@ -111,23 +115,27 @@ function go(name, wanted) {
 
 async function redeliverAll(count) {
   if (!confirm(`Redeliver all ${count} dead letters? Each is delivered with the webhook-id and bytes it had.`)) return;
+  const refused = [];
   let done = 0;
-  const refused = new Set();
-  for (;;) {
-    const found = await page({state: "dead", limit: "50"});
-    const left = found.registrations.filter((one) => !refused.has(one.id));
-    if (!left.length || done >= count) break;
-    for (const one of left) {
-      try {
-        await call("POST", `/v1/registrations/${one.id}/redeliver`);
-      } catch {
-        refused.add(one.id);
+  let cursor = "";
+  try {
+    do {
+      const found = await page({state: "dead", ...(cursor ? {cursor} : {})});
+      for (const one of found.registrations) {
+        try {
+          await call("POST", `/v1/registrations/${one.id}/redeliver`);
+          done += 1;
+        } catch (error) {
+          if (![404, 409].includes(error.status)) throw error; // it is not this one that is refused
+          refused.push(error.message);
+        }
       }
-      done += 1;
-    }
-    tell(`${done} of ${count} are due again.`);
+      tell(`${done} of ${count} are due again${refused.length ? `; ${refused.length} were refused: ${refused[0]}` : ""}.`);
+      cursor = found.next_cursor;
+    } while (cursor);
+  } catch (error) {
+    fail(error, false);
   }
-  document.activeElement.blur();
   show({quiet: true});
 }
 
@@ -155,32 +163,26 @@ function chrome(signedIn) {
   for (const id of ["navigation", "search", "sign-out", "live"]) part(id).hidden = !signedIn;
   if (streaming) streaming.abort();
   streaming = null;
-  clearInterval(refreshing);
+  history.forget();
+  accounts = null;
   if (!signedIn) return;
-  recall();
   streaming = new AbortController();
-  refreshing = setInterval(() => { if (!document.hidden) show({quiet: true}); }, IDLE_MS);
-  listen(streaming.signal, heard, (on) => {
+  listen(streaming.signal, `${history.begins()}-0`, heard, (on) => {
     part("live").className = on ? "on" : "";
     part("live").textContent = on ? "live" : "reconnecting";
   });
 }
 
-async function recall() {
-  try {
-    (await page({state: "delivered", limit: "200"})).registrations.forEach(remember);
-  } catch {
-    // the plots begin empty, and fill as callbacks are delivered
-  }
+// Polls are no events, so a mere sign of life has the page look again, too.
+function heard(name, told) {
+  if (name === "accounts") accounts = told.accounts;
+  else if (told) history.remember(name, told);
+  heard.timer ??= setTimeout(freshen, FRESH_MS);
 }
 
-function heard(name, registration) {
-  if (name === "delivered") remember(registration);
-  if (heard.timer) return;
-  heard.timer = setTimeout(() => {
-    heard.timer = null;
-    if (!document.hidden) show({quiet: true});
-  }, FRESH_MS);
+function freshen() {
+  heard.timer = null;
+  if (!document.hidden && key.get()) show({quiet: true});
 }
 
 // ---------------------------------------------------------------- start
@@ -193,5 +195,6 @@ part("search").addEventListener("submit", (event) => {
   else if (text) go("registrations", {request_id: text});
 });
 addEventListener("hashchange", () => show());
+document.addEventListener("visibilitychange", freshen);
 if (key.get()) chrome(true);
 show();

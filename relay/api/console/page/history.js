@@ -1,48 +1,81 @@
-// History: what this page has seen pass by, in steps of ten seconds, and its two small plots.
+// History: what the stream of events has told of each account, in steps of five seconds, and its two small plots.
 
 import {element, seconds} from "./elements.js";
 
-const STEP_MS = 10000;
-const STEPS = 90; // fifteen minutes
+const STEP_MS = 5000;
+const STEPS = 180; // fifteen minutes
+const KEPT = 10000; // registrations that are due and not delivered yet
 
-const steps = new Map(); // step -> {ids: of what was delivered then, lags: [seconds from registration to callback]}
+const due = new Map(); // registration -> since when its callback has been due
+const accounts = new Map(); // account -> step -> {lags: [seconds from due to delivered]}
 
-export function remember(registration) {
-  if (!registration.delivered_at) return;
-  const at = Date.parse(registration.delivered_at);
-  const step = Math.floor(at / STEP_MS);
-  const first = Math.floor(Date.now() / STEP_MS) - STEPS;
-  for (const old of steps.keys()) if (old < first) steps.delete(old);
-  const bucket = steps.get(step) || {ids: new Set(), lags: []};
-  if (step < first || bucket.ids.has(registration.id)) return;
-  bucket.ids.add(registration.id);
-  bucket.lags.push((at - Date.parse(registration.registered_at)) / 1000);
-  steps.set(step, bucket);
+export const begins = () => Date.now() - STEPS * STEP_MS;
+
+export function forget() {
+  due.clear();
+  accounts.clear();
 }
 
-export function plots() {
-  const last = Math.floor(Date.now() / STEP_MS);
-  const buckets = Array.from({length: STEPS}, (_, index) => steps.get(last - STEPS + 1 + index));
-  const rates = buckets.map((bucket) => (bucket ? bucket.ids.size / (STEP_MS / 1000) : 0));
-  const lags = buckets.map((bucket) => (bucket ? median(bucket.lags) : 0));
-  return element("div", {class: "cards"},
-    plot("Delivered a second", rates, (value) => value.toFixed(1)),
-    plot("Registration to callback, median", lags, seconds));
+export function remember(name, event) {
+  const at = Date.parse(event.at);
+  if (name === "final" || name === "redelivered") due.set(event.id, at);
+  if (due.size > KEPT) due.delete(due.keys().next().value);
+  if (name === "delivered") delivered(event, at);
+  if (name === "delivered" || name === "dead" || name === "cancelled") due.delete(event.id);
+}
+
+function delivered(event, at) {
+  const first = Math.floor(begins() / STEP_MS);
+  const steps = accounts.get(event.account) || new Map();
+  for (const old of steps.keys()) if (old < first) steps.delete(old);
+  const step = Math.floor(at / STEP_MS);
+  const bucket = steps.get(step) || {count: 0, lags: []};
+  bucket.count += 1;
+  if (due.has(event.id)) bucket.lags.push((at - due.get(event.id)) / 1000);
+  accounts.set(event.account, steps.set(step, bucket));
+}
+
+// The plots of one account, or of all together. The step that is still going on is left out.
+export function plots(account) {
+  const last = Math.floor(Date.now() / STEP_MS) - 1;
+  const chosen = account === undefined ? [...accounts.values()] : [accounts.get(account) || new Map()];
+  const buckets = Array.from({length: STEPS}, (_, index) =>
+    chosen.map((steps) => steps.get(last - STEPS + 1 + index)).filter(Boolean));
+  const counts = buckets.map((some) => some.reduce((sum, one) => sum + one.count, 0) / (STEP_MS / 1000));
+  const lags = buckets.map((some) => median(some.flatMap((one) => one.lags)));
+  return element("div", {class: "plots"},
+    plot("Delivered a second", counts, (value) => value.toFixed(1)),
+    plot("Final to delivered, median", lags, seconds));
 }
 
 function median(values) {
   const sorted = [...values].sort((one, other) => one - other);
-  return sorted[Math.floor(sorted.length / 2)];
+  return sorted.length ? sorted[Math.floor(sorted.length / 2)] : null;
 }
 
 function plot(title, values, shown) {
-  const top = Math.max(...values, 0.001);
-  const points = values.map((value, index) => `${(index / (STEPS - 1)) * 100},${38 - (value / top) * 36}`);
-  const line = `M${points.join("L")}`;
-  return element("div", {class: "card"},
-    element("h4", {}, title, element("span", {class: "soft"}, `now ${shown(values[STEPS - 1])}, top ${shown(Math.max(...values))}`)),
+  const highest = Math.max(0, ...values.filter((value) => value !== null));
+  const top = highest || 1;
+  const lines = runs(values).map((run) => run.map(([index, value]) =>
+    `${((index / (STEPS - 1)) * 100).toFixed(2)},${(38 - (value / top) * 36).toFixed(2)}`));
+  const latest = values.findLast((value) => value !== null);
+  const told = latest === undefined ? "nothing yet" : `${values.at(-1) === null ? "last" : "now"} ${shown(latest)}, top ${shown(highest)}`;
+  return element("figure", {},
+    element("figcaption", {}, title, element("span", {class: "soft"}, told)),
     element("svg", {class: "plot", viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "img"},
-      element("title", {}, `${title}, the last fifteen minutes`),
-      element("path", {class: "area", d: `${line}L100,38L0,38Z`}),
-      element("path", {d: line})));
+      element("title", {}, `${title}, the last fifteen minutes: ${told}`),
+      element("path", {class: "ground", d: "M0,38H100"}),
+      lines.map((points) => element("path", {class: "area", d: `M${points[0].split(",")[0]},38L${points.join("L")}V38Z`})),
+      lines.map((points) => element("path", {d: points.length > 1 ? `M${points.join("L")}` : `M${points[0]}h0`}))));
+}
+
+// Where there is nothing to show, as no lag was seen, the line has a gap.
+function runs(values) {
+  const found = [];
+  values.forEach((value, index) => {
+    if (value === null) return;
+    if (index && values[index - 1] !== null) found[found.length - 1].push([index, value]);
+    else found.push([[index, value]]);
+  });
+  return found;
 }

@@ -6,7 +6,8 @@ const RESUME_MS = 2000;
 
 export class Refused extends Error {
   constructor(status, problem) {
-    super(problem.detail || `HTTP ${status}`);
+    const wrong = (problem.errors || []).map((one) => `${one.pointer.slice(1)}: ${one.detail}`);
+    super([problem.detail || `HTTP ${status}`, ...wrong].join("\n"));
     this.status = status;
     this.code = problem.code || "";
   }
@@ -40,24 +41,23 @@ function headers(more = {}) {
   return {authorization: `Bearer ${key.get()}`, ...more};
 }
 
-// Calls heard(name, document) for each event until `signal` ends it, and told(true or false) as the stream comes and goes.
-export async function listen(signal, heard, told) {
-  let after = null;
+// Calls heard(name, document) for each event after the id `after` until `signal` ends it, heard("", null) for each sign of
+// life, and told(true or false) as the stream comes and goes.
+export async function listen(signal, after, heard, told) {
   while (!signal.aborted) {
     const attempt = new AbortController();
     const end = () => attempt.abort();
     signal.addEventListener("abort", end, {once: true});
     let silence = setTimeout(end, SILENCE_MS);
     try {
-      const resume = after === null ? {} : {"last-event-id": after};
-      const answer = await fetch("/v1/events", {headers: headers(resume), signal: attempt.signal, cache: "no-store"});
+      const answer = await fetch("/v1/events", {headers: headers({"last-event-id": after}), signal: attempt.signal, cache: "no-store"});
       if (answer.ok) {
         told(true);
         for await (const event of eventsOf(answer.body)) {
           clearTimeout(silence);
           silence = setTimeout(end, SILENCE_MS);
           if (event.id) after = event.id;
-          if (event.data) heard(event.name, JSON.parse(event.data));
+          heard(event.name, event.data ? JSON.parse(event.data) : null);
         }
       }
     } catch {
@@ -84,7 +84,7 @@ async function* eventsOf(body) {
 }
 
 function parsed(block) {
-  const event = {id: "", name: "message", data: ""};
+  const event = {id: "", name: "", data: ""};
   for (const line of block.split(/\r?\n/)) {
     const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line);
     if (field === "id") event.id = value;

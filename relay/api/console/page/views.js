@@ -20,15 +20,20 @@ export function signIn(enter, complaint) {
     element("p", {class: "soft"}, "relay run prints its client key when it starts; elsewhere it is one of RELAY_API_KEYS, or RELAY_ADMIN_KEY. It is kept in this tab alone, until you sign out or close it."));
 }
 
+export function refused(reason) {
+  return element("div", {}, element("h2", {}, "That cannot be shown"), element("p", {class: "empty"}, reason));
+}
+
 export function overview(counts, accounts) {
   const tiles = STATES.map((name) => element("li", {},
     element("a", {href: `#/registrations?state=${name}`},
       element("strong", {}, String(counts.registrations[name] ?? 0)), state(name))));
   const nothing = STATES.every((name) => !counts.registrations[name]);
+  const several = accounts === null || accounts.length > 1; // else the account's own plots say it all
   return element("div", {},
     element("h2", {}, counts.client === null ? "Everybody's registrations" : `Registrations of ${counts.client}`),
     element("ul", {class: "tiles"}, tiles),
-    nothing ? firstSteps() : plots(),
+    nothing ? firstSteps() : several ? element("div", {class: "card"}, plots()) : null,
     accounts === null ? null : [element("h3", {}, "Accounts"),
       accounts.length ? element("div", {class: "cards"}, accounts.map(account))
         : element("p", {class: "empty"}, "There is no account: set RELAY_UPSTREAM_URL, or add one with relay account add.")]);
@@ -37,22 +42,24 @@ export function overview(counts, accounts) {
 function account(one) {
   const [calls, window] = (one.limit_in_use || "0/1").split("/");
   const used = Math.min(one.calls_in_use, Number(calls));
-  return element("div", {class: "card"},
+  return element("div", {class: "card", "data-key": one.name},
     element("h4", {}, one.name, state(one.state)),
     element("meter", {min: 0, max: calls, value: used, "aria-label": `Budget of ${one.name} in use`}),
     element("p", {class: "soft"}, `${used} of ${calls} calls in ${window} s in use`),
-    element("p", {class: "soft"}, `${one.pending} tasks pending, ${one.delivering} callbacks due`),
-    one.limit_learned ? element("p", {class: "soft"}, `The upstream says its limit is ${one.limit_learned}.`) : null,
-    one.pause ? element("p", {class: "state dead"}, `Every call is refused (${one.pause.reason}): mend its key or URL. It is tried once a minute; nothing is lost.`) : null);
+    element("p", {class: "soft"}, `${one.pending} ${one.pending === 1 ? "task" : "tasks"} pending, ${one.delivering} ${one.delivering === 1 ? "callback" : "callbacks"} due`),
+    one.limit_learned ? element("p", {class: "state waiting"}, `The upstream says that its limit is ${one.limit_learned}: the relay keeps to it.`) : null,
+    one.pause ? element("p", {class: "state dead"}, `Every call is refused (${one.pause.reason}): mend its key or URL. It is tried once a minute; nothing is lost.`) : null,
+    plots(one.name));
 }
 
 function firstSteps() {
   const origin = location.origin;
   return element("div", {class: "empty"},
-    element("p", {}, "Nothing is registered yet. Start a receiver with relay listen, then register a RequestID:"),
+    element("p", {}, "Nothing is registered yet. Start a receiver with ", element("code", {}, "relay listen"), ", then register a RequestID:"),
     element("pre", {}, `curl -sS ${origin}/v1/registrations \\
   -H "authorization: Bearer $KEY" -H 'content-type: application/json' \\
-  -d '{"request_id": "7ba60ab0-7054-4856-8590-1b5a9f904ad1", "callback_url": "http://127.0.0.1:9000/"}'`));
+  -d '{"request_id": "7ba60ab0-7054-4856-8590-1b5a9f904ad1",
+       "callback_url": "http://127.0.0.1:9000/"}'`));
 }
 
 export function registrations(page, wanted, go) {
@@ -82,7 +89,7 @@ function rows(page, wanted) {
     return element("p", {class: "empty"}, what);
   }
   return table("Registrations", ["RequestID", "State", "Type", "Account", "Registered", "Polls", "Attempts"],
-    page.registrations.map((one) => element("tr", {"data-id": one.id},
+    page.registrations.map((one) => element("tr", {"data-key": one.id},
       element("td", {class: "wide"}, element("a", {href: `#/registration/${one.id}`, class: "id"}, one.request_id),
         one.client ? element("div", {class: "soft"}, one.client) : null),
       element("td", {}, state(one.state)),
@@ -134,10 +141,15 @@ function summary(status) {
 }
 
 function happened(event) {
-  const {at, event: name, ...more} = event;
-  const told = Object.entries(more).filter(([, value]) => value !== null && value !== "" && typeof value !== "object")
-    .map(([field, value]) => `${field.replaceAll("_", " ")} ${value}`).join(", ");
-  return element("li", {}, instant(at), element("strong", {}, name), told ? element("span", {class: "soft"}, ` ${told}`) : null);
+  const {at, event: name, number, status_code: status, duration_s: took, excerpt, ...more} = event; // what it answered is below
+  const told = [
+    number ? `number ${number}` : null,
+    ...Object.values(more).filter((value) => value !== null && typeof value !== "object"),
+    status ? `HTTP ${status}` : null,
+    took === undefined ? null : `after ${seconds(took)}`,
+  ].filter(Boolean).join(", ");
+  return element("li", {class: STATES.includes(name) ? name : null}, instant(at), element("strong", {}, name),
+    told ? element("span", {class: "soft"}, ` ${told}`) : null);
 }
 
 function attempts(made) {
