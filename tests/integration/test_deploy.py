@@ -1,6 +1,9 @@
 """What `deploy/` holds, judged by what will read it: Helm, the schemas of Kubernetes and Compose, hadolint."""
 
+import asyncio
+import os
 import re
+import signal
 import subprocess
 import sys
 from ipaddress import IPv6Network
@@ -14,6 +17,7 @@ import yaml
 
 from relay.domain import destination
 from relay.settings import PREFIX, Settings
+from tests.support.stand import stand
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent
@@ -155,6 +159,36 @@ def test_the_alerts_know_a_process_by_its_job_whatever_the_release_is_called() -
 def test_the_image_and_the_compose_file_pass_their_checkers(command: list[str]) -> None:
     done = subprocess.run([BIN / command[0], *command[1:]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_image_is_pinned_by_its_digest() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].values()
+    named = re.findall(r"^FROM (\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    foreign = [one["image"] for one in services if "build" not in one]
+    assert len(named + foreign) == 5
+    assert [image for image in named + foreign if not re.fullmatch(r"[\w/-]+:[\w.-]+@sha256:[0-9a-f]{64}", image)] == []
+
+
+async def test_the_image_knows_the_health_of_an_api_and_of_a_worker() -> None:
+    async with stand() as site:
+        for command, setting in (("api", "RELAY_PORT"), ("worker", "RELAY_METRICS_PORT")):
+            process = await site.start(command)
+            asked = [sys.executable, str(DEPLOY / "healthcheck.py"), str(process.child.pid)]
+            ports = {"RELAY_PORT": "1", "RELAY_METRICS_PORT": "1", setting: process.url.rpartition(":")[2]}
+            process.child.send_signal(signal.SIGSTOP)
+            hung = await asyncio.to_thread(subprocess.run, asked, env=os.environ | ports, check=False)
+            process.child.send_signal(signal.SIGCONT)
+            well = await asyncio.to_thread(subprocess.run, asked, env=os.environ | ports, check=False)
+            assert (hung.returncode, well.returncode) == (1, 0)
+    assert 'CMD ["python", "/opt/relay/healthcheck.py", "1"]' in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_what_the_image_copies_is_there_and_let_through() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    let_through = (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+    paths = [path for line in copied for path in line.split()]
+    assert "deploy/healthcheck.py" in paths
+    assert [path for path in paths if f"!{path}" not in let_through or not (DEPLOY.parent / path).exists()] == []
 
 
 def test_compose_mounts_only_what_is_there_and_asks_for_what_the_example_names() -> None:
