@@ -104,6 +104,7 @@ async def test_every_number_is_what_upstream_receiver_and_client_have_counted() 
         found, report = await run.scraped(), await site.report()
         _assert_polls(found, report["accounts"])
         _assert_tasks(found, await run.registrations())
+        await _assert_detection_lags(run, found)
         _assert_attempts(found, await run.registrations(), receiver)
         assert found.by("outcome", "relay_registrations_total") == {
             "created": run.answers[201], "existing": run.answers[200], "refused": run.answers[400] + run.answers[422],
@@ -199,6 +200,23 @@ def _assert_tasks(found: Scrape, registrations: list[dict[str, Any]]) -> None:
     assert found.total("relay_registration_to_final_seconds_sum") == pytest.approx(sum(passed_s), abs=0.1)
 
 
+async def _assert_detection_lags(run: Run, found: Scrape) -> None:
+    """Compare with what each timeline says: from the last usable poll, or the registration, to the final one."""
+    lags_s: list[float] = []
+    for id_ in run.ids:
+        answer = await run.site.http.get(
+            f"{run.api.url}/v1/registrations/{id_}/events", headers={"authorization": f"Bearer {CLIENT_KEY}"}
+        )
+        seen_at = 0.0
+        for event in answer.json()["events"]:
+            at = datetime.fromisoformat(event["at"]).timestamp()
+            if event.get("answer") == "final":
+                lags_s.append(at - seen_at)
+            if event["event"] == "registered" or event.get("answer") == "pending":
+                seen_at = at
+    assert found.total("relay_detection_lag_seconds_sum") == pytest.approx(sum(lags_s), abs=0.1)
+
+
 def _assert_attempts(found: Scrape, registrations: list[dict[str, Any]], receiver: Receiver) -> None:
     delivered = [registration for registration in registrations if registration["state"] == "delivered"]
     expected = Counter({"delivered": len(delivered), "gone": 1, "connect_error": 2, "protocol_error": 2})
@@ -209,6 +227,10 @@ def _assert_attempts(found: Scrape, registrations: list[dict[str, Any]], receive
     durations_s = [attempt["duration_s"] for registration in registrations for attempt in registration["attempts"]]
     assert found.total("relay_delivery_attempt_duration_seconds_count") == len(durations_s)
     assert found.total("relay_delivery_attempt_duration_seconds_sum") == pytest.approx(sum(durations_s), abs=0.1)
+    tried = [registration for registration in registrations if registration["attempts"]]
+    waited_s = [_between_s(registration["final_at"], registration["attempts"][0]["at"]) for registration in tried]
+    assert found.total("relay_final_to_first_attempt_seconds_count") == len(tried)
+    assert found.total("relay_final_to_first_attempt_seconds_sum") == pytest.approx(sum(waited_s), abs=0.1)
     assert found.by("reason", "relay_deliveries_dead_total") == {"gone": 1}
     states = Counter(registration["state"] for registration in registrations)
     processes = 3  # each asks the store for the same
@@ -224,8 +246,11 @@ def _assert_attempts(found: Scrape, registrations: list[dict[str, Any]], receive
 
 
 def _passed_s(registration: dict[str, Any], since: str, until: str) -> float:
-    begun, ended = (datetime.fromisoformat(registration[name]) for name in (since, until))
-    return (ended - begun).total_seconds()
+    return _between_s(registration[since], registration[until])
+
+
+def _between_s(begun: str, ended: str) -> float:
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()
 
 
 async def _assert_reclaims(run: Run) -> None:

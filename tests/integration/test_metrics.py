@@ -9,6 +9,7 @@ import httpx
 import orjson
 import pytest
 
+from relay import __version__
 from relay.api.app import create_app
 from relay.api.serving import serving
 from relay.context import LAG_MEASURED_EACH_S, Relay
@@ -130,6 +131,42 @@ async def test_while_the_store_is_silent_nothing_is_said_of_the_queue(valkey: Va
 
 async def says_how_many(api: httpx.AsyncClient) -> bool:
     return "relay_registrations" in {name for name, _ in (await scraped(api)).series}
+
+
+async def test_a_registration_that_the_store_does_not_confirm_is_counted_as_unavailable(
+    valkey: Valkey, api: httpx.AsyncClient
+) -> None:
+    before = await registrations_total(api)
+    valkey.freeze()
+    document = {"request_id": "a", "callback_url": "http://127.0.0.1:9/"}
+    alone = await api.post("/v1/registrations", json=document, timeout=30)
+    batch = await api.post("/v1/registrations/batch", json={"registrations": [document] * 3}, timeout=30)
+    valkey.thaw()
+    statuses = [alone.status_code, *(result["status"] for result in batch.json()["results"])]
+    await wait_until(lambda: says_how_many(api))
+
+    assert statuses == [503] * 4
+    assert await registrations_total(api) == before | {"unavailable": before.get("unavailable", 0) + 4}
+
+
+async def registrations_total(api: httpx.AsyncClient) -> dict[str, float]:
+    return (await scraped(api)).by("outcome", "relay_registrations_total")
+
+
+async def test_the_build_is_the_version_that_runs(api: httpx.AsyncClient) -> None:
+    found = await scraped(api)
+    assert [(dict(labels), value) for (name, labels), value in found.samples.items() if name == "relay_build_info"] == [
+        ({"version": __version__}, 1)
+    ]
+
+
+async def test_the_tasks_of_the_event_loop_are_counted(relay: Relay) -> None:
+    assert relay.holder
+    begun = [asyncio.create_task(asyncio.sleep(3_600)) for _ in range(1_000)]
+    await wait_until(lambda: 1_000 <= counted("relay_event_loop_tasks") <= len(asyncio.all_tasks()) + 10)
+    for task in begun:
+        task.cancel()
+    await wait_until(lambda: counted("relay_event_loop_tasks") < 1_000)
 
 
 async def test_a_refused_write_is_a_store_error_too(store: Store, valkey: Valkey) -> None:
