@@ -55,3 +55,12 @@ def test_what_the_runbook_asks_of_prometheus_is_there() -> None:
     known = {family.name for family in REGISTRY.collect()}
     asked = {name.removesuffix("_total") for name in re.findall(r"\brelay_[a-z_]+", RUNBOOK)}
     assert asked - known == set()
+
+
+def test_every_metric_has_its_place_on_the_dashboard() -> None:
+    files = (DEPLOY / "grafana" / "relay.json", DEPLOY / "helm" / "rules" / "recording.yml")
+    shown = "\n".join(path.read_text() for path in files)
+    names = [family.name for family in REGISTRY.collect() if family.name.startswith("relay_")]
+    parts = r"(_total|_info|_bucket|_count|_sum)?\b"
+    assert len(names) > 20
+    assert [name for name in names if not re.search(rf"\b{name}{parts}", shown)] == []
