@@ -4,13 +4,14 @@
         registration = relay.register("7ba60ab0-…", "https://example.com/hook")
         registration = relay.wait(registration["id"])  # holds until the task is final
 
-    message = verify(request.headers, request_body, "whsec_…")  # in the receiver
+    message = verify(request.headers, request_body)  # in the receiver, with RELAY_SIGNING_SECRET
 
 `AsyncRelayClient` has the same methods, awaited. Registrations, events and messages are documents (dicts) as the
 relay's contract writes them. A passing failure is asked again some times; then a ClientError says what was wrong.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Any, Self
@@ -58,14 +59,17 @@ class VerificationError(ClientError):
 
 
 def verify(
-    headers: Mapping[str, str], body: bytes, secrets: str | Sequence[str], *, tolerance_s: float = 300
+    headers: Mapping[str, str], body: bytes, secrets: str | Sequence[str] | None = None, *, tolerance_s: float = 300
 ) -> Document:
     """Return the callback in `body` (the very bytes that came) if a holder of one of the secrets sent it just now.
 
-    Raises VerificationError otherwise, and ValueError when a secret is none. The same callback may come twice after a
-    crash: drop what was seen by its `webhook-id`.
+    The secrets are those in RELAY_SIGNING_SECRET, commas between, unless they are given. Raises VerificationError
+    otherwise, and ValueError when a secret is none. The same callback may come twice after a crash: drop what was seen
+    by its `webhook-id`.
     """
-    known = [Secret.parse(text) for text in ([secrets] if isinstance(secrets, str) else secrets)]
+    if secrets is None:
+        secrets = os.environ.get("RELAY_SIGNING_SECRET", "").split(",")
+    known = [Secret.parse(text.strip()) for text in ([secrets] if isinstance(secrets, str) else secrets)]
     lower = {name.lower(): value for name, value in headers.items()}
     refusal = refusal_of(known, lower, body, now=time.time(), tolerance_s=tolerance_s)
     if refusal is not None:

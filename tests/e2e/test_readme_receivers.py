@@ -16,18 +16,26 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 
 from relay.domain.signature import Secret, sign
 from relay.sandbox.server import serving
 
 README = Path(__file__).parents[2] / "README.md"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+FRAMEWORKS = ["Starlette", "FastAPI", "Flask", "Django"]
 BODY = b'{"type": "task.succeeded", "data": {"RequestID": "7ba60ab0"}}'
+
+
+def block(framework: str) -> str:
+    """Return README's block for this framework, without the line that names it."""
+    [code] = re.findall(rf"```python\n# {framework}.*?\n(.*?)```", README.read_text(), re.DOTALL)
+    return str(code)
 
 
 def example(framework: str) -> ModuleType:
     """Return README's block for this framework as a module."""
-    [code] = re.findall(rf"```python\n# {framework}.*?\n(.*?)```", README.read_text(), re.DOTALL)
+    code = block(framework)
     module = ModuleType(f"receiver_in_{framework.lower()}")
     sys.modules[module.__name__] = module
     exec(compile(code, str(README), "exec"), module.__dict__)  # noqa: S102 - the documentation is what is tested
@@ -54,7 +62,7 @@ async def serving_wsgi(app: Any) -> AsyncIterator[str]:
 def django_app() -> Any:
     view = example("Django").hook
     urls = ModuleType("receiver_urls")
-    urls.__dict__["urlpatterns"] = [path("hook", view)]
+    urls.__dict__["urlpatterns"] = [path("hook", csrf_exempt(view))]
     sys.modules[urls.__name__] = urls
     django_settings.configure(ROOT_URLCONF=urls.__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="of no use", USE_TZ=True)
     return get_wsgi_application()
@@ -70,11 +78,18 @@ async def served(framework: str) -> AsyncIterator[str]:
             yield url
 
 
-@pytest.mark.parametrize("framework", ["Starlette", "FastAPI", "Flask", "Django"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_receiver_in_the_readme_is_ten_lines_at_most(framework: str) -> None:
+    lines = [line for line in block(framework).splitlines() if line]
+    assert len(lines) <= 10
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 async def test_the_receiver_in_the_readme_takes_the_relays_callback_and_no_other(
     framework: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("SIGNING_SECRET", SECRET)
+    monkeypatch.setenv("RELAY_SIGNING_SECRET", SECRET)
     headers = sign([Secret.parse(SECRET)], message_id="reg_1", timestamp=int(time.time()), body=BODY)
     headers["content-type"] = "application/json"
     async with served(framework) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:

@@ -30,6 +30,15 @@ def test_during_a_rotation_either_secret_verifies(known: list[str]) -> None:
     assert verify(signed(OLD, NEW), BODY, known)["type"] == "task.succeeded"
 
 
+def test_without_secrets_those_of_the_environment_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_SIGNING_SECRET", f"{NEW}, {OLD}")
+    assert verify(signed(OLD), BODY)["type"] == "task.succeeded"
+
+    monkeypatch.delenv("RELAY_SIGNING_SECRET")
+    with pytest.raises(ValueError, match="a signing secret"):
+        verify(signed(OLD), BODY)
+
+
 @pytest.mark.parametrize(
     ("secret", "later_s", "body", "refusal"),
     [
