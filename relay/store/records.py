@@ -7,6 +7,7 @@ import orjson
 
 from relay import log, metrics
 from relay.domain.delivery import Outcome
+from relay.domain.draft import DEFAULT_DEADLINE_S
 from relay.domain.errors import UnreadableError
 from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.registration import Attempt, DeathReason, Redelivery, Registration, RegistrationState
@@ -32,6 +33,15 @@ def _read(value: bytes) -> tuple[int, dict[str, Any]]:
     return int(version), orjson.loads(document)
 
 
+def _unless_usual(registered_at: float, deadline_at: float) -> float | None:
+    """Return the deadline to write: the usual one is worked out when it is read, to the same bits."""
+    return None if deadline_at == registered_at + DEFAULT_DEADLINE_S else deadline_at
+
+
+def _deadline_at(fields: dict[str, Any]) -> float:
+    return float(fields.get("deadline_at", fields["registered_at"] + DEFAULT_DEADLINE_S))
+
+
 def write_task(task: Task) -> bytes:
     """Return the record of the task's next version. Its looks are kept apart: they change with every poll."""
     return _written(
@@ -39,7 +49,7 @@ def write_task(task: Task) -> bytes:
         {
             "state": None if task.state is TaskState.PENDING else task.state,
             "registered_at": task.registered_at,
-            "deadline_at": task.deadline_at,
+            "deadline_at": _unless_usual(task.registered_at, task.deadline_at),
             "submitted_at": task.submitted_at,
             "waiters": task.waiters or None,
             "client": task.client or None,
@@ -67,7 +77,7 @@ def _task(name: TaskName, value: bytes, looks: bytes | None) -> Task:
     return Task(
         name=name,
         registered_at=float(fields["registered_at"]),
-        deadline_at=float(fields["deadline_at"]),
+        deadline_at=_deadline_at(fields),
         waiters=tuple(fields.get("waiters", ())),
         client=fields.get("client", ""),
         submitted_at=fields.get("submitted_at"),
@@ -112,7 +122,7 @@ def write_registration(registration: Registration) -> bytes:
             "callback_url": registration.callback_url,
             "metadata": None if registration.metadata == "{}" else registration.metadata,
             "registered_at": registration.registered_at,
-            "deadline_at": registration.deadline_at,
+            "deadline_at": _unless_usual(registration.registered_at, registration.deadline_at),
             "submitted_at": registration.submitted_at,
             "outcome": registration.outcome,
             "reason": registration.reason,
@@ -146,7 +156,7 @@ def _registration(id_: str, value: bytes) -> Registration:
         task_name=TaskName(fields["account"], operation, fields["request_id"]),
         callback_url=fields["callback_url"],
         registered_at=float(fields["registered_at"]),
-        deadline_at=float(fields["deadline_at"]),
+        deadline_at=_deadline_at(fields),
         submitted_at=fields.get("submitted_at"),
         metadata=fields.get("metadata", "{}"),
         state=RegistrationState(fields.get("state", RegistrationState.PENDING)),

@@ -1,8 +1,11 @@
 """Records as they are kept: lean, of the next version, and readable by the releases that follow."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.domain.delivery import Outcome
+from relay.domain.draft import DEFAULT_DEADLINE_S
 from relay.domain.operations import Operation, TaskOutcome
 from relay.domain.registration import Attempt, RegistrationState
 from relay.domain.task import Looks, TaskName, TaskState
@@ -24,6 +27,15 @@ def test_a_new_registrations_record_holds_what_is_not_a_default_alone() -> None:
         b'{"client":"alice","account":"default","request_id":"7ba60ab0-5e1c-4f0e-9d55-3a1f6b0f2c11",'
         b'"callback_url":"https://receiver.example.com/hook","registered_at":1795428000.0,"deadline_at":1795431600.0}'
     )
+
+
+@given(registered_at=st.floats(0, 4e9))
+def test_the_usual_deadline_is_worked_out_to_the_same_bits_and_not_written(registered_at: float) -> None:
+    usual = {"registered_at": registered_at, "deadline_at": registered_at + DEFAULT_DEADLINE_S}
+    task, registration = a_task(**usual), a_registration(**usual)
+    assert b"deadline_at" not in write_task(task) + write_registration(registration)
+    assert read_task(NAME, write_task(task)).deadline_at == usual["deadline_at"]
+    assert read_registration(registration.id, write_registration(registration)).deadline_at == usual["deadline_at"]
 
 
 def test_a_record_is_written_with_the_next_version() -> None:
