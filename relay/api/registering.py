@@ -17,8 +17,15 @@ from relay.api.rendering import document, render
 from relay.api.state import AppRequest
 from relay.context import Relay
 from relay.domain.caller import Scope
+from relay.domain.destination import Verdict, parse
 from relay.domain.draft import Draft
-from relay.domain.errors import FieldError, InvalidRequestError, RelayError, StoreUnavailableError
+from relay.domain.errors import (
+    DestinationRefusedError,
+    FieldError,
+    InvalidRequestError,
+    RelayError,
+    StoreUnavailableError,
+)
 from relay.domain.idempotency import Kept, fingerprint, parse_key
 from relay.domain.registration import RegistrationState
 from relay.services.once import Claim, claim, hold, keep, release
@@ -133,7 +140,7 @@ async def _result(relay: Relay, client: str, wish: Any) -> dict[str, Any]:
 async def _register(relay: Relay, client: str, wish: Any, keeping: Keeping | None = None) -> tuple[Shown, bool]:
     """Return the registration as it stands, and whether it is new; count what became of the wish."""
     try:
-        registration, created = await register(relay, client, Draft.parse(wish), now=time.time(), keeping=keeping)
+        registration, created = await register(relay, client, _draft(relay, wish), now=time.time(), keeping=keeping)
     except RelayError as error:
         unavailable = isinstance(error, StoreUnavailableError)
         metrics.REGISTRATIONS_TOTAL.labels("unavailable" if unavailable else "refused").inc()
@@ -141,6 +148,18 @@ async def _register(relay: Relay, client: str, wish: Any, keeping: Keeping | Non
     metrics.REGISTRATIONS_TOTAL.labels("created" if created else "existing").inc()
     fresh = created and registration.state is RegistrationState.PENDING
     return Shown(registration, None, None) if fresh else await with_task(relay, registration), created
+
+
+def _draft(relay: Relay, wish: Any) -> Draft:
+    """Return the draft. When a field is wrong, a callback URL that would be refused is named with it."""
+    try:
+        return Draft.parse(wish)
+    except InvalidRequestError as error:
+        url = wish.get("callback_url") if isinstance(wish, dict) else None
+        verdict = parse(url, relay.destinations) if isinstance(url, str) else None
+        if not isinstance(verdict, Verdict) or any(one.pointer == "/callback_url" for one in error.errors):
+            raise
+        raise InvalidRequestError(*error.errors, *DestinationRefusedError(verdict).errors) from error
 
 
 def _location(shown: Shown) -> str:

@@ -28,6 +28,7 @@ from relay.store.write import Write
 from relay.traces import Span
 
 TRIES = 50
+NO_ACCOUNT = FieldError("/account", "there is no such account")
 
 logger = log.get(__name__)
 
@@ -119,13 +120,15 @@ async def _written(
 
 async def _drafted(relay: Relay, client: str, draft: Draft, now: float) -> Registration:
     account = await relay.account(draft.account)
-    if account is None or not account.admits(client):
-        raise InvalidRequestError(FieldError("/account", "there is no such account"))
+    unknown = [] if account is not None and account.admits(client) else [NO_ACCOUNT]
     target = parse(draft.callback_url, relay.destinations)
     if isinstance(target, Verdict):
         metrics.DESTINATIONS_REFUSED.labels(target).inc()
         logger.info("destination_refused", client=client, verdict=target)
-        raise DestinationRefusedError(target)
+        refused = DestinationRefusedError(target)
+        raise InvalidRequestError(*unknown, *refused.errors) if unknown else refused
+    if unknown:
+        raise InvalidRequestError(*unknown)
     name = TaskName(draft.account, draft.operation, draft.request_id)
     return Registration(
         id=registration_id(client, name, draft.callback_url),

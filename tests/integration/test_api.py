@@ -91,6 +91,15 @@ async def test_a_large_body_is_refused_before_it_is_whole(api: httpx.AsyncClient
     assert (await api.post("/v1/registrations", content=endless())).status_code == 413
 
 
+@pytest.mark.parametrize("wrong", [{"request_id": "a b"}, {"account": "nobody"}])
+async def test_a_refused_callback_url_is_named_with_the_other_wrong_fields(
+    api: httpx.AsyncClient, wrong: dict[str, str]
+) -> None:
+    answer = await api.post("/v1/registrations", json={"request_id": "7", "callback_url": "ftp://example.com"} | wrong)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}" for name in (*wrong, "callback_url")]
+
+
 async def test_every_wrong_field_is_named(api: httpx.AsyncClient) -> None:
     wrong = {"request_id": "a b", "callback_url": 7, "operation": "lead.delete", "deadline_s": -1, "colour": "red"}
     answer = await api.post("/v1/registrations", json=wrong)

@@ -92,7 +92,7 @@ def test_every_wrong_field_is_named(site: Site) -> None:
     done = site.register("a b", "--callback", "ftp://example.com", "--account", "!", "--deadline-s", -1)
     assert done.code == 1
     assert "422 invalid_request" in done.err
-    for pointer in ("/request_id", "/account", "/deadline_s"):
+    for pointer in ("/request_id", "/account", "/deadline_s", "/callback_url"):
         assert f"\n  {pointer}: " in done.err
 
 
