@@ -152,6 +152,33 @@ async def test_a_registration_is_seen_to_its_end_live_and_found_by_its_request_i
             await expect(page.locator("meter")).to_have_count(0)
 
 
+async def test_it_is_live_again_once_the_relay_is_and_has_missed_nothing(browser: Browser) -> None:
+    async with site() as (made, api, receiver), opened(browser, api.url, key=CLIENT_KEY, viewport=WIDE) as page:
+        await page.get_by_role("link", name="Registrations").click()
+        await register_many(made, api, receiver, range(2))
+        await expect(page.locator("tbody .state.delivered")).to_have_count(2)
+        api.child.terminate()
+        await expect(page.locator("#live")).to_have_text("reconnecting")
+        await api.child.wait()
+        made.environment["RELAY_PORT"] = api.url.rpartition(":")[2]
+        await register_many(made, await made.start("api"), receiver, range(2, 4))
+        await expect(page.locator("#live")).to_have_text("live")
+        await expect(page.locator("tbody .state.delivered")).to_have_count(4)
+        await page.get_by_role("link", name="Overview").click()
+        await expect(page.locator(".plots title").first).to_have_text(re.compile(": now [\\d.]+, top 0.[2-8]$"))
+
+
+async def test_a_button_that_goes_is_gone_and_does_not_become_another(browser: Browser) -> None:
+    async with site(durations="fixed:3") as (made, api, receiver):
+        one = await made.register(api, request_id=uuid(0), callback_url=receiver.url())
+        async with opened(browser, api.url, key=CLIENT_KEY, viewport=WIDE) as page:
+            await page.goto(f"{api.url}/console#/registration/{one['id']}")
+            cancel = await page.get_by_role("button", name="Cancel").element_handle()
+            await expect(page.get_by_role("button", name="Redeliver")).to_be_visible()
+            assert cancel is not None
+            assert await cancel.evaluate("button => [button.isConnected, button.textContent]") == [False, "Cancel"]
+
+
 async def test_what_is_looked_at_stays_in_its_place_while_other_things_come(browser: Browser) -> None:
     async with site() as (made, api, receiver), opened(browser, api.url, key=CLIENT_KEY, viewport=WIDE) as page:
         await page.get_by_role("link", name="Registrations").click()

@@ -20,6 +20,7 @@ from tests.support.stand import ADMIN_KEY, CLIENT_KEY
 pytestmark = pytest.mark.timeout(300)
 
 OWN = "<script>document.title='owned'</script>", "\"><img src=x onerror=document.title='owned'>"
+NAME = "<img src=x onerror=document.title='owned'>"
 EXCERPT_BYTES = 1_000  # of what a receiver answers a KiB is kept
 
 
@@ -42,7 +43,7 @@ def chunks(texts: Iterable[str]) -> list[str]:
 
 async def test_what_clients_and_receivers_write_is_shown_as_text_and_never_run(browser: Browser) -> None:
     texts = chunks((*OWN, *naughty_strings()))
-    async with site() as (made, api, receiver):
+    async with site(RELAY_API_KEYS=f"{NAME}:{CLIENT_KEY}") as (made, api, receiver):
         for number, text in enumerate(texts):
             receiver.answer(f"/{number}?%3Cscript%3E'", Reply(410, body=text.encode()))
             answer = await made.http.post(
@@ -57,6 +58,7 @@ async def test_what_clients_and_receivers_write_is_shown_as_text_and_never_run(b
             assert answer.status_code == 201, answer.text
             await wait_until(partial(has_state, made, api, answer.json()["id"], "dead"))
         async with opened(browser, api.url, key=CLIENT_KEY, viewport=WIDE) as page:
+            await expect(page.get_by_role("heading", level=2)).to_have_text(f"Registrations of {NAME}")
             await page.get_by_role("link", name="Registrations").click()
             await expect(page.locator("tbody tr")).to_have_count(len(texts))
             await assert_nothing_ran(page)

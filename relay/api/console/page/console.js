@@ -35,7 +35,7 @@ async function show({quiet = false} = {}) {
     else if (hash === location.hash) place(views.refused(error.message), quiet, turn);
   }
   for (const link of part("navigation").querySelectorAll("a")) {
-    const here = link.getAttribute("href").replace(/^#\/?/, "") === name;
+    const here = link.getAttribute("href").replace(/^#\/?/, "") === (name === "registration" ? "registrations" : name);
     if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
 }

@@ -49,8 +49,9 @@ function alike(old, fresh) {
   return old !== null && old.nodeName === fresh.nodeName && !old.dataset?.key && (old.id || "") === (fresh.id || "");
 }
 
+// A button never becomes another one under somebody's finger: it is known by its label.
 export function button(label, act, attributes = {}) {
-  return element("button", {type: "button", click: act, ...attributes}, label);
+  return element("button", {type: "button", click: act, "data-key": label, ...attributes}, label);
 }
 
 export function state(word) {

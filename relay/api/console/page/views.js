@@ -21,7 +21,7 @@ export function signIn(enter, complaint) {
 }
 
 export function refused(reason) {
-  return element("div", {}, element("h2", {}, "That cannot be shown"), element("p", {class: "empty"}, reason));
+  return element("div", {}, element("h2", {}, "That cannot be shown"), element("p", {class: "empty"}, reason.charAt(0).toUpperCase() + reason.slice(1)));
 }
 
 export function overview(counts, accounts) {
@@ -74,7 +74,7 @@ export function registrations(page, wanted, go) {
 }
 
 export function deadLetters(page, count, redeliverAll, go) {
-  const all = count ? button(`Redeliver all ${count}`, redeliverAll, {class: "strong", id: "redeliver-all"}) : null;
+  const all = count ? button(`Redeliver all ${count}`, redeliverAll, {class: "strong", "data-key": "all"}) : null;
   return element("div", {},
     element("h2", {}, "Dead letters"),
     element("p", {class: "soft"}, "Callbacks given up after the last attempt, or because the receiver answered 410. They are kept for 30 days; a redelivery has the same webhook-id and the same bytes."),
