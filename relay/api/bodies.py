@@ -12,10 +12,19 @@ MAX_BODY_BYTES = 65_536
 
 async def json_body(request: AppRequest, *, max_bytes: int = MAX_BODY_BYTES) -> Any:
     """Return the decoded body. Raises BodyTooLargeError and MalformedBodyError."""
+    return decoded(await received(request, max_bytes=max_bytes))
+
+
+async def received(request: AppRequest, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Return the body as it came. Raises BodyTooLargeError, and MalformedBodyError when it is not whole."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise BodyTooLargeError(f"at most {max_bytes} bytes")
-    body = await _capped(request, max_bytes)
+    return await _capped(request, max_bytes)
+
+
+def decoded(body: bytes) -> Any:
+    """Return what the body says. Raises MalformedBodyError."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from relay import metrics
 from relay.api.auth import caller_of
-from relay.api.bodies import json_body
+from relay.api.bodies import decoded, received
 from relay.api.problems import problem_of
 from relay.api.rendering import document, render
 from relay.api.state import AppRequest
@@ -42,11 +42,12 @@ async def create(request: AppRequest) -> Response:
     """POST /v1/registrations: 201 when new, 200 when there already; with an Idempotency-Key the same answer again."""
     caller, relay = caller_of(request, Scope.REGISTER), request.state["relay"]
     key = parse_key(request.headers.getlist("idempotency-key"))
-    wish = await json_body(request)
+    body = await received(request)
+    wish = decoded(body)
     if key is None:
         shown, created = await _register(relay, caller.client, wish)
         return _answer(Kept("", 201 if created else 200, _location(shown), render(shown)))
-    claimed = await claim(relay, caller.client, key, fingerprint(wish))
+    claimed = await claim(relay, caller.client, key, fingerprint(wish, body))
     if isinstance(claimed, Kept):
         return _answer(claimed, replayed=True)
     try:
@@ -73,14 +74,15 @@ async def create_many(request: AppRequest) -> Response:
     """
     caller, relay = caller_of(request, Scope.REGISTER), request.state["relay"]
     key = parse_key(request.headers.getlist("idempotency-key"))
-    body = await json_body(request, max_bytes=MAX_BATCH_BYTES)
+    body = await received(request, max_bytes=MAX_BATCH_BYTES)
+    batch = decoded(body)
     if key is None:
-        return _answer(_batch_answer(await _results(relay, caller.client, _wishes(body))))
-    claimed = await claim(relay, caller.client, key, fingerprint(body))
+        return _answer(_batch_answer(await _results(relay, caller.client, _wishes(batch))))
+    claimed = await claim(relay, caller.client, key, fingerprint(batch, body))
     if isinstance(claimed, Kept):
         return _answer(claimed, replayed=True)
     try:
-        results = await _results(relay, caller.client, _wishes(body), claimed)
+        results = await _results(relay, caller.client, _wishes(batch), claimed)
         answer = _batch_answer(results)
         if any(result["status"] in _UNDONE for result in results):
             await release(relay, claimed)

@@ -31,12 +31,12 @@ def parse_key(fields: Sequence[str]) -> str | None:
     return key[0] if key[1] is None else re.sub(r"\\(.)", r"\1", key[1])
 
 
-def fingerprint(document: Any) -> str:
-    """Return what two bodies share exactly when they say the same; `-` for one so deep that it is refused anyway."""
+def fingerprint(document: Any, written: bytes) -> str:
+    """Return what two bodies share exactly when they say the same; too deep for that, when they are `written` alike."""
     try:
         return sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
     except orjson.JSONEncodeError:
-        return "-"
+        return sha256(written).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ A key is claimed before anything is done, for some seconds, under a token; the s
 writes the answer in the claim's place, and nothing at all when the claim is somebody else's by then.
 """
 
+import asyncio
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ async def claim(relay: Relay, client: str, key: str, fingerprint: str) -> Claim 
 async def keep(relay: Relay, claim: Claim, *, status: int, location: str, body: bytes) -> None:
     """Keep an answer for which nothing else had to be written. Raises KeyInUseError and StoreUnavailableError."""
     write = Write()
-    claim.conclude(write, status=status, location=location, body=body)
+    await asyncio.to_thread(claim.conclude, write, status=status, location=location, body=body)  # it may be large
     await _commit(relay, claim, write)
 
 

@@ -114,6 +114,11 @@ def calls(text: str) -> Iterator[Call]:
     if not re.search(r"[\x00-\x1f\x7f]", text):  # what h11 sends at all
         value = b"." + text.encode() + b"."
         yield "POST", many, {"json": WISH, "headers": ALICE | dict.fromkeys(HEADERS, value)}
+        yield (
+            "POST",
+            f"{many}/batch",
+            {"json": {"registrations": [WISH]}, "headers": ALICE | {"idempotency-key": value}},
+        )
         yield "GET", many, {"headers": {"authorization": b"Bearer " + value}}
 
 

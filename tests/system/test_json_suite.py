@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import cache
+from secrets import token_hex
 
 import httpx
 import orjson
@@ -46,7 +47,7 @@ async def test_no_text_as_a_body_is_a_failure_of_ours_or_a_registration(api: htt
     in_flight = asyncio.Semaphore(20)
 
     async def ask(text: bytes, method: str, path: str, key: str) -> int:
-        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "idempotency-key": token_hex()}
         async with in_flight:
             return (await api.request(method, path, content=text, headers=headers)).status_code
 
