@@ -149,6 +149,9 @@ Examples:
     "--policy", default=PRODUCTION, show_default=True, type=click.Choice([*POLICIES]), help="Which task is polled next."
 )
 @click.option(
+    "--metrics-hint", "hinted", is_flag=True, help="Also ask now and then how the queue stands, as the setting does."
+)
+@click.option(
     "--find-limit",
     "target_s",
     metavar="TIME",
@@ -164,6 +167,8 @@ def simulate(policy: str, target_s: float | None, *, with_plot: bool, as_json: b
     hour of a saturated account takes a second. Lag is from the final status being visible to it being read;
     "clairvoyant" is what somebody would reach who knew when each task ends.
     """
+    if options["hinted"] and policy != PRODUCTION:
+        raise click.UsageError(f"--metrics-hint is for --policy {PRODUCTION}: the others do not heed it")
     experiment, progress = _experiment(**options), Progress(quiet=as_json)
     if target_s is not None:
         experiment = _at_the_least_limit(experiment, policy, target_s, progress)
@@ -194,6 +199,7 @@ def _experiment(
     jitter: float,
     accounts: int,
     seed: int,
+    hinted: bool,
     **queue: Any,
 ) -> Experiment:
     if retried + stuck > 1:
@@ -206,7 +212,7 @@ def _experiment(
         RoundTrip(rtt, jitter),
         others,
     )
-    return Experiment(load, limit, share, accounts, seed)
+    return Experiment(load, limit, share, accounts, seed, hinted)
 
 
 def _work(*, durations: Durations | None, order: str, rate: float | None, workers: int, pauses: Pauses | None) -> Work:
@@ -235,6 +241,7 @@ def _facts(experiment: Experiment, policy: str, runs: list[Run], target_s: float
         "accounts": experiment.accounts,
         "limit": str(experiment.limit),
         "share": experiment.share,
+        "metrics_hint": experiment.hinted,
         "target_p99_s": target_s,
         "result": asdict(experiment.summary(runs)),
         "clairvoyant": asdict(experiment.clairvoyant()),

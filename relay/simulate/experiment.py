@@ -17,7 +17,7 @@ _CALLS_A_TASK = 4.0
 
 @dataclass(frozen=True)
 class Experiment:
-    """A load on each of some accounts, each with a limit of which the relay may use its share.
+    """A load on each of some accounts, each with a limit of which the relay may use its share, `hinted` or not.
 
     The accounts have nothing to do with each other: the first one's world is that of `seed`, the next one's of
     `seed` + 1, and so on.
@@ -28,6 +28,7 @@ class Experiment:
     share: float = 1.0
     accounts: int = 1
     seed: int = 0
+    hinted: bool = False
 
     @property
     def budget(self) -> Limit:
@@ -50,7 +51,8 @@ class Experiment:
         return replace(self, limit=Limit(calls, self.limit.window_s))
 
     def _run(self, policy: Policy, seed: int) -> Run:
-        return simulate(self.load.world(seed), policy(self.budget), self.limit, share=self.share, seed=seed)
+        world, picker = self.load.world(seed), policy(self.budget)
+        return simulate(world, picker, self.limit, share=self.share, seed=seed, hinted=self.hinted)
 
     def _seeds(self) -> range:
         return range(self.seed, self.seed + self.accounts)

@@ -46,6 +46,16 @@ def test_a_queue_with_a_rate_works_at_it() -> None:
     assert slow["clairvoyant"]["lasted_s"] >= 50
 
 
+def test_how_a_queue_stands_can_be_asked_too() -> None:
+    queue = ("--arrivals", "burst:100", "--order", "fifo", "--rate", "4")
+    with_hints, without = facts(*queue, "--metrics-hint"), facts(*queue)
+    assert (with_hints["metrics_hint"], without["metrics_hint"]) == (True, False)
+    assert with_hints["result"] != without["result"]
+    refused = told("--metrics-hint", "--policy", "round-robin")
+    assert refused.exit_code == 2
+    assert "the others do not heed it" in refused.stderr
+
+
 def test_the_limit_that_a_load_needs_is_found() -> None:
     answer = facts("--find-limit", "3s")
     calls, _, window_s = answer["limit"].partition("/")

@@ -5,13 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.domain.answer import AnswerKind
+from relay.domain.backlog import EVERY, LEAST_PENDING, Backlog
 from relay.domain.budget import Limit
 from relay.domain.polling import RoundRobin
 from relay.simulate.clairvoyant import clairvoyant
 from relay.simulate.grants import AHEAD_S, Grants
-from relay.simulate.policies import POLICIES, Policy
+from relay.simulate.policies import POLICIES, PRODUCTION, Policy
 from relay.simulate.run import Run, simulate
-from relay.simulate.upstream import Upstream
+from relay.simulate.upstream import THROTTLED, Upstream
 from relay.simulate.world import Life, RoundTrip, World
 from tests.bench.policies import BASELINES
 
@@ -77,6 +78,29 @@ def test_the_upstream_says_how_a_task_stands_when_the_call_arrives() -> None:
     kinds = [upstream.ask(final_at=2.0, now=now).kind for now in (1.9, 2.0, 2.1, 2.2)]
     assert kinds == [AnswerKind.PENDING, AnswerKind.FINAL, AnswerKind.FINAL, AnswerKind.THROTTLED]
     assert upstream.refused == 1
+
+
+def test_the_upstream_says_how_a_queue_stands_when_the_call_arrives() -> None:
+    upstream, ends_at = Upstream(Limit(1, 5.0)), [39.0, 40.0, 41.0, 100.0, 100.1]
+    assert upstream.ask_backlog(ends_at, now=100.0) == Backlog(pending=1, per_s=2 / 60)
+    assert upstream.ask_backlog(ends_at, now=100.0) == THROTTLED
+    assert upstream.refused == 1
+
+
+@LAW
+@given(world=worlds(), limit=LIMITS)
+def test_hints_are_paid_from_the_same_budget(world: World, limit: Limit) -> None:
+    run = simulate(world, POLICIES[PRODUCTION](limit), limit, hinted=True)
+    hints = run.calls - sum(task.polls for task in run.seen)
+    assert run.refused == 0
+    assert 0 <= hints <= run.calls / EVERY
+
+
+def test_a_hint_comes_of_a_backlog_and_only_if_it_is_asked_for() -> None:
+    world = World((Life(0.0, 60.0),) * (2 * LEAST_PENDING), RoundTrip(0.08))
+    for hinted, policy, hints in ((True, PRODUCTION, True), (False, PRODUCTION, False), (True, "round-robin", False)):
+        run = simulate(world, POLICIES[policy](Limit(25, 5.0)), Limit(25, 5.0), hinted=hinted)
+        assert (run.calls > sum(task.polls for task in run.seen)) == hints
 
 
 def test_a_task_alone_is_polled_at_the_pace_until_its_end_is_seen() -> None:
