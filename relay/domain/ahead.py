@@ -25,7 +25,7 @@ class Ahead:
         """Let it be picked."""
         if not candidate.looked_at:
             self._unseen.setdefault(candidate.weight, Line()).push(by_submission(candidate))
-        elif self.rank(candidate) is None:
+        elif not self._waits(candidate):
             insort(self._waiting, candidate)
 
     def take(self, candidate: Candidate) -> None:
@@ -41,18 +41,12 @@ class Ahead:
     def drop(self, candidate: Candidate) -> None:
         """Forget it."""
         self.give_back(candidate)
-        rank = self.rank(candidate)
-        if rank is not None:
-            del self._waiting[rank]
+        if self._waits(candidate):
+            del self._waiting[self._count_waiting_before(candidate)]
 
-    def rank(self, candidate: Candidate) -> int | None:
-        """Return how many wait before it, or None when it does not wait."""
-        rank = self.count_waiting_before(candidate)
-        return rank if rank < len(self._waiting) and self._waiting[rank] is candidate else None
-
-    def count_waiting_before(self, candidate: Candidate) -> int:
-        """Return how many that were submitted before it wait."""
-        return bisect_left(self._waiting, candidate)
+    def rank(self, candidate: Candidate) -> int:
+        """Return how many are ahead of it, `RANKS` when they are more: whoever was looked at far behind is not near."""
+        return self.count_before(candidate, limit=RANKS)
 
     def next_ones(self) -> Iterator[Candidate]:
         """Give those who may be next: the first of the waiting and, of each weight, the first never looked at."""
@@ -65,7 +59,7 @@ class Ahead:
 
     def take_before(self, candidate: Candidate) -> list[Candidate]:
         """Take out all that were submitted before it."""
-        rank = self.count_waiting_before(candidate)
+        rank = self._count_waiting_before(candidate)
         taken = self._waiting[:rank] + [each for each in self._being_asked if each < candidate]
         del self._waiting[:rank]
         for line in self._unseen.values():
@@ -96,8 +90,8 @@ class Ahead:
 
     def count_before(self, candidate: Candidate, *, limit: int) -> int:
         """Return how many were submitted before it, counting no further than `limit`, give or take."""
-        waiting = self.count_waiting_before(candidate)
-        return waiting if waiting >= limit else waiting + self.count_unseen_before(candidate, limit=limit)
+        waiting = self._count_waiting_before(candidate)
+        return limit if waiting >= limit else min(limit, waiting + self.count_unseen_before(candidate, limit=limit))
 
     def place(self, candidate: Candidate) -> int:
         """Return about which one it is, the first being 1: exact when all were added in their order."""
@@ -111,6 +105,13 @@ class Ahead:
 
     def __len__(self) -> int:
         return sum(map(len, self._unseen.values())) + len(self._being_asked) + len(self._waiting)
+
+    def _waits(self, candidate: Candidate) -> bool:
+        rank = self._count_waiting_before(candidate)
+        return rank < len(self._waiting) and self._waiting[rank] is candidate
+
+    def _count_waiting_before(self, candidate: Candidate) -> int:
+        return bisect_left(self._waiting, candidate)
 
     def _heads(self) -> Iterator[Candidate]:
         return (head for line in self._unseen.values() if (head := line.head()) is not None)

@@ -16,13 +16,12 @@ from relay.domain.ahead import Ahead
 from relay.domain.backlog import Backlog
 from relay.domain.candidate import NOBODY, NOWHERE, Candidate, Entry, Proposal, Shelves
 from relay.domain.claims import Claims
-from relay.domain.frontier import BEYOND_RATE, Front, RankRates, Throughput
+from relay.domain.frontier import RANKS, Front, RankRates, Throughput
 from relay.domain.hazard import Hazard, steady_worth
 from relay.domain.scouts import Scouts
 
 REACH = 128  # a hit further ahead than so many tasks is no frontier: that task was refused at once, say
 SCOUTED = 64  # about so many tasks behind the front, within reach
-SCOUT_LEAST = 8  # with fewer ahead of it the front will be there soon
 OUT_OF_ORDER = 32  # a hit so far behind the front is news of the order
 FAR = 16  # so many tasks ahead of the frontier nothing is expected any more, and counting further only costs time
 
@@ -51,7 +50,7 @@ class ByOrder:
         candidate = entry.candidate
         if candidate.overtaken_at is not None:
             self._put_overtaken(candidate)
-        elif not candidate.looked_at or candidate not in self._scouts:
+        else:
             self.ahead.put(candidate)
 
     def drop(self, candidate: Candidate) -> None:
@@ -63,7 +62,6 @@ class ByOrder:
 
     def best(self, then: float) -> Proposal:
         """Return the candidate that it would be worth most to have looked at by `then`."""
-        self._call_in_scouts()
         candidates = chain(self._overtaken.heads(), self.ahead.next_ones())
         proposals = (Proposal(each.weight * self.worth(each, then), each) for each in candidates)
         return max(proposals, key=itemgetter(0), default=NOBODY)
@@ -72,8 +70,11 @@ class ByOrder:
         """Return a scout that is to be looked at with this pick of the operation's, if it is time for that."""
         if not self._scouts.due(pick):
             return None
+        for each in self._scouts:
+            if self._is_near(each):
+                self._scouts.dismiss(each)
         recruit = self.ahead.behind(SCOUTED) if self._scouts.wanted() else None
-        if recruit is not None and self.ahead.count_before(recruit, limit=SCOUT_LEAST) >= SCOUT_LEAST:
+        if recruit is not None and not self._is_near(recruit):
             self._scouts.recruit(recruit)
         return self._scouts.send(pick)
 
@@ -141,7 +142,7 @@ class ByOrder:
         self._overtaken.sweep()
 
     def __len__(self) -> int:
-        return len(self.ahead) + len(self._scouts) + len(self._overtaken)
+        return len(self.ahead) + len(self._overtaken)
 
     def _learn_ahead(self, candidate: Candidate, at: float, *, finished: bool) -> None:
         ahead = self.ahead.count_before(candidate, limit=REACH) if finished else 0
@@ -149,18 +150,16 @@ class ByOrder:
         if self.refuted:
             self._scouts.start_anew()
         within_reach = finished and ahead < REACH
-        rank = self.ahead.rank(candidate)
         self.front.misses = 0 if within_reach else self.front.misses + 1
-        if rank is not None:
-            self.ranks.learn(rank, at - candidate.unfinished_at, finished=finished)
-        elif candidate not in self._scouts and self.ahead.count_unseen_before(candidate, limit=1) == 0:
+        if candidate.looked_at:
+            self.ranks.learn(self.ahead.rank(candidate), at - candidate.unfinished_at, finished=finished)
+        elif self.ahead.count_unseen_before(candidate, limit=1) == 0:
             self.front.learn_first_look(self._rate_ahead(candidate)[1], at, finished=finished)
         if finished:
             self.ahead.count -= 1
             self.ahead.drop(candidate)
         if within_reach:
             self.passed = self.ahead.take_before(candidate)
-            self.passed += [each for each in self._scouts if each < candidate and each not in self.passed]
             self._overtake(at)
             self.throughput.learn_advance(1 + len(self.passed), candidate.submitted_at, at)
 
@@ -178,19 +177,13 @@ class ByOrder:
             entry = Entry(since, candidate.arrival, candidate.place, candidate)
             self._overtaken.push(entry, clock_s=since - candidate.overtaken_at)
 
-    def _call_in_scouts(self) -> None:
-        """Let a scout wait like others as soon as the front has come to it."""
-        for each in [each for each in self._scouts if each.place != NOWHERE]:
-            if each.looked_at and self.ahead.count_before(each, limit=1) == 0:
-                self._scouts.dismiss(each)
-                self.ahead.put(each)
+    def _is_near(self, candidate: Candidate) -> bool:
+        return self.ahead.rank(candidate) < RANKS
 
     def _rate_ahead(self, candidate: Candidate) -> tuple[float, float]:
         """Return the hazard (1/s) of one that nobody has overtaken, and since when it has run."""
-        if candidate in self._scouts:
-            return BEYOND_RATE, candidate.unfinished_at
         if candidate.looked_at:
-            return self.ranks.rate(self.ahead.count_waiting_before(candidate)), candidate.unfinished_at
+            return self.ranks.rate(self.ahead.rank(candidate)), candidate.unfinished_at
         distance = self.ahead.count_unseen_before(candidate, limit=FAR)
         return self.front.rate / (1 + distance), max(candidate.submitted_at, self.front.passed_at)
 
