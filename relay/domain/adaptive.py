@@ -15,6 +15,7 @@ from itertools import count
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.backlog import Backlog
 from relay.domain.candidate import NOWHERE, Candidate, Line, by_last_look
+from relay.domain.newcomers import Newcomers
 from relay.domain.operations import Operation
 from relay.domain.outlooks import Outlooks
 from relay.domain.task import Task
@@ -45,6 +46,7 @@ class Adaptive:
         self._resting: list[tuple[float, Candidate]] = []
         self._line = Line()
         self._outlooks = Outlooks()
+        self._newcomers = Newcomers()
         self._arrivals, self._places = count(1), count(NOWHERE + 1)
         self._picks = self._left_behind = 0
         self._passed: list[Candidate] = []
@@ -182,7 +184,8 @@ class Adaptive:
         self._picks += 1
         if self._picks % GUARD_EVERY == 0 and now >= self._due_at(longest_unseen):
             return longest_unseen
-        return self._outlooks.best(now + self.slot_s) or longest_unseen
+        newcomer = self._newcomers.send(reversed(self._candidates.values()))
+        return newcomer or self._outlooks.best(now + self.slot_s) or longest_unseen
 
     def _due_at(self, candidate: Candidate) -> float:
         """Return when the guard calls for a look at it."""
@@ -193,6 +196,7 @@ class Adaptive:
         """Learn from an answer; from one held although it is final only once, as it does not end again."""
         at = max(candidate.unfinished_at, judged_at)
         if not candidate.ended:
+            self._newcomers.learn(candidate, finished=finished)
             outlook = self._outlooks.of(candidate)
             outlook.learn(candidate, at, finished=finished)
             self._passed = outlook.passed

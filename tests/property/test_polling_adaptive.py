@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from relay.domain.adaptive import PROMISE_S, PROMISE_TURNS, SLOT_S, Adaptive
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.model import MODEL_LIMIT_BYTES
+from relay.domain.newcomers import Newcomers
 from relay.domain.operations import Operation
 from relay.domain.task import Looks
 from tests.support.builders import NOW, a_task
@@ -147,6 +148,7 @@ def copied(world: World) -> World:
     copy.picker.learn_from(world.picker.model())
     for picker in (world.picker, copy.picker):  # whose pick it is may differ, no more
         picker._picks = picker._outlooks._by_operation[Operation.LEAD_UPDATE]._picks = 0
+        picker._newcomers = Newcomers()
     for key, candidate in world.picker._candidates.items():
         last_at = candidate.unfinished_at if candidate.looked_at else None
         first_at, overtaken_at = world.picker.learned_of(key)
