@@ -124,9 +124,12 @@ class ByOrder:
         if candidate.overtaken_at is not None:
             seen_s = max(0.0, candidate.unfinished_at - candidate.overtaken_at)
             return candidate.overtaken_at + self.hazard.reached_at(seen_s, chance)
-        passed_at = max(candidate.submitted_at, self.throughput.last_at)
-        passed_at += self.throughput.time_for(self.ahead.place(candidate), chance=chance)
-        return passed_at
+        return self.throughput.passed_by(
+            self.ahead.place(candidate),
+            submitted_at=candidate.submitted_at,
+            unfinished_at=candidate.unfinished_at,
+            chance=chance,
+        )
 
     def learned(self) -> dict[str, object]:
         """Return what it has learned, by name."""
@@ -151,6 +154,8 @@ class ByOrder:
             self._scouts.start_anew()
         within_reach = finished and ahead < REACH
         self.front.misses = 0 if within_reach else self.front.misses + 1
+        if not finished and self.ahead.rank(candidate) == 0:
+            self.throughput.learn_standstill(candidate.submitted_at, at)
         if candidate.looked_at:
             self.ranks.learn(self.ahead.rank(candidate), at - candidate.unfinished_at, finished=finished)
         elif self.ahead.count_unseen_before(candidate, limit=1) == 0:

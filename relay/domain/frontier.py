@@ -12,14 +12,15 @@ from relay.domain.hazard import HIGHEST, mean_time_to_hit
 
 KEPT_AT_HIT = 0.98  # remembers about 50 hits: the front's pace changes within minutes, a hazard by age within hours
 KEPT_BY_GAPS = 0.998  # remembers about 500 gaps: pauses are rare and must be among them
-GAPS_PRIOR = 0.2  # as if one fifth of a gap of about a second had been seen
-BLOCK = 8  # gaps
+GAPS_PRIOR = 0.1  # as if one tenth of a gap of about a second had been seen
+BLOCK = 16  # gaps: shorter ones take for uneven what the moments of the looks were
 SEEN_LATE = 0.75  # gaps that the front has gone on, on the average, by the time it is seen to have advanced
 RANKS = 8  # so many unfinished tasks at the front are watched
 RANK_GROUPS = 4  # ranks 0, 1, 2-3 and 4-7 learn one rate each
 BEYOND_RATE = 1e-6  # 1/s: of one too far back to be watched nothing is expected
 DRIFT = 0.25  # after a hit the front is put this far into the time that the hit may have taken
 TOLD_S = 5.0  # a pace told by the upstream counts as if it had been observed for so long
+ORDINARY = 0.99  # a gap that is longer than so many is a standstill
 LEAST_S = 1e-3  # no time between two looks counts for less, so that no rate is infinite
 
 
@@ -101,9 +102,10 @@ class RankRates:
 class Throughput:
     """How fast the front passes one task after the other: the gaps between them, and how uneven these are.
 
-    `gaps` counts them and `seconds` is the sum of their lengths; `variances` is the sum, over `blocks` of eight or more
+    `gaps` counts them and `seconds` is the sum of their lengths; `variances` is the sum, over `blocks` of 16 or more
     gaps in a row, of the variance that a gap has to judge by them; older ones weigh less. `block_gaps` and `block_s`
-    are those of the block that has begun. `last_at` (Unix seconds) is when the front was last seen to advance.
+    are those of the block that has begun. `last_at` (Unix seconds) is when the front was last seen to advance,
+    `stood_at` when it was last seen not to have, for `stood_s` by then.
 
     Single gaps would not do: when they are seen depends on the polls, and one seen late makes the next one short.
     """
@@ -115,6 +117,8 @@ class Throughput:
     block_gaps: int = 0
     block_s: float = 0.0
     last_at: float = 0.0
+    stood_at: float = 0.0
+    stood_s: float = 0.0
 
     def learn_advance(self, tasks: int, since: float, at: float) -> None:
         """Learn that the front has passed so many tasks by `at`; what was before `since` is not held against it."""
@@ -126,22 +130,41 @@ class Throughput:
             self.block_gaps, self.block_s = self.block_gaps + tasks, self.block_s + gap_s
             if self.block_gaps >= BLOCK:
                 self._end_block(KEPT_BY_GAPS**self.block_gaps)
-        self.last_at = max(at, self.last_at)
+        self.last_at, self.stood_s = max(at, self.last_at), 0.0
 
     def learn_pace(self, per_s: float) -> None:
         """Learn how many tasks the upstream says it ends in a second."""
         self.gaps += per_s * TOLD_S
         self.seconds += TOLD_S
 
-    def time_for(self, tasks: int, *, chance: float) -> float:
-        """Return within how many seconds it will have passed so many tasks with this chance.
+    def learn_standstill(self, since: float, at: float) -> None:
+        """Learn that the front has not gone on by `at`; what was before `since` is not held against it."""
+        self.stood_s, self.stood_at = max(0.0, at - max(since, self.last_at)), max(at, self.stood_at)
+
+    def passed_by(self, tasks: int, *, submitted_at: float, unfinished_at: float, chance: float) -> float:
+        """Return when it will have passed so many tasks with this chance, the last of which was then unfinished.
+
+        If it has stood still for longer than a gap explains, it goes on standing still: whatever has lasted for some
+        time ends within nine times that with a chance of 90 %, as with a hazard of 1/age.
+        """
+        since = max(submitted_at, self.last_at, self.stood_at)
+        needed_s = self._needed_s(tasks, seen_late=SEEN_LATE if since == self.last_at else 0.0)
+        if since == self.stood_at and self.stood_s > self._needed_s(1, seen_late=0.0).inv_cdf(ORDINARY):
+            since += self.stood_s * chance / (1 - chance)
+        gone = needed_s.cdf(unfinished_at - since)
+        if gone > ORDINARY:  # it is overdue, so it is next
+            return unfinished_at + max(0.0, self._needed_s(1, seen_late=0.0).inv_cdf(chance))
+        return since + max(0.0, needed_s.inv_cdf(gone + (1 - gone) * chance))
+
+    def _needed_s(self, tasks: int, *, seen_late: float) -> NormalDist:
+        """Return the seconds that it needs for so many tasks.
 
         By renewal theory the sum of n gaps is about normal, with n times the mean and n times the variance of one; to
         that comes what is unknown of the mean itself.
         """
         variance = (self.variances + GAPS_PRIOR * self._mean_s**2) / (self.blocks + GAPS_PRIOR)
         spread_s = sqrt(variance * (tasks + tasks * tasks / (self.gaps + GAPS_PRIOR)))
-        return max(0.0, (tasks - SEEN_LATE) * self._mean_s + NormalDist().inv_cdf(chance) * spread_s)
+        return NormalDist((tasks - seen_late) * self._mean_s, max(LEAST_S, spread_s))
 
     @property
     def _mean_s(self) -> float:

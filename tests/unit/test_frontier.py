@@ -36,8 +36,8 @@ def test_many_tasks_take_their_mean_time_and_the_more_certain_the_longer() -> No
     throughput = Throughput()
     for number in range(2_000):
         throughput.learn_advance(1, 0.0, 1_000 + number / 4)
-    assert throughput.time_for(400, chance=0.5) == pytest.approx(100, rel=0.02)
-    assert throughput.time_for(400, chance=0.9) > throughput.time_for(400, chance=0.5)
+    assert needed_s(throughput, 400, chance=0.5) == pytest.approx(100, rel=0.02)
+    assert needed_s(throughput, 400, chance=0.9) > needed_s(throughput, 400, chance=0.5)
 
 
 def test_an_idle_time_is_not_held_against_the_upstream() -> None:
@@ -45,4 +45,35 @@ def test_an_idle_time_is_not_held_against_the_upstream() -> None:
     for number in range(1, 100):
         busy.learn_advance(1, 0.0, number)
         idle.learn_advance(1, 100 * number - 1, 100 * number)
-    assert idle.time_for(10, chance=0.5) == pytest.approx(busy.time_for(10, chance=0.5))
+    assert needed_s(idle, 10, chance=0.5) == pytest.approx(needed_s(busy, 10, chance=0.5))
+
+
+def test_what_was_seen_unfinished_later_ends_later() -> None:
+    throughput = Throughput()
+    for number in range(1, 100):
+        throughput.learn_advance(1, 0.0, number)
+    at = throughput.last_at
+    unseen, seen = (
+        throughput.passed_by(10, submitted_at=0.0, unfinished_at=unfinished_at, chance=0.9)
+        for unfinished_at in (0.0, at + 9.5)
+    )
+    overdue = throughput.passed_by(10, submitted_at=0.0, unfinished_at=at + 30, chance=0.9)
+    assert at + 9 < unseen < seen < at + 30 < overdue < at + 33
+
+
+def test_what_stands_still_goes_on_standing_still_as_long_as_it_has() -> None:
+    throughput = Throughput()
+    for number in range(1, 100):
+        throughput.learn_advance(1, 0.0, number)
+    throughput.learn_standstill(0.0, throughput.last_at + 1)  # no longer than a gap can be
+    assert needed_s(throughput, 1, chance=0.5) < 3
+    throughput.learn_standstill(0.0, throughput.last_at + 60)
+    assert needed_s(throughput, 1, chance=0.5) == pytest.approx(120, rel=0.05)
+    assert needed_s(throughput, 1, chance=0.9) == pytest.approx(600, rel=0.05)
+    throughput.learn_advance(1, 0.0, throughput.last_at + 100)
+    assert needed_s(throughput, 1, chance=0.9) < 60
+
+
+def needed_s(throughput: Throughput, tasks: int, *, chance: float) -> float:
+    passed_at = throughput.passed_by(tasks, submitted_at=0.0, unfinished_at=0.0, chance=chance)
+    return passed_at - throughput.last_at
