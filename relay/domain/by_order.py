@@ -21,8 +21,8 @@ from relay.domain.hazard import Hazard, steady_worth
 from relay.domain.scouts import Scouts
 
 REACH = 128  # a hit further ahead than so many tasks is no frontier: that task was refused at once, say
-SCOUTED = 64  # about so many tasks behind the front, within reach
-OUT_OF_ORDER = 32  # a hit so far behind the front is news of the order
+SCOUTED = 112  # about so many tasks behind the front, within reach: of 64 workers one may well be done with the 64th
+OUT_OF_ORDER = 64  # a hit so far behind the front is news of the order
 FAR = 16  # so many tasks ahead of the frontier nothing is expected any more, and counting further only costs time
 
 
