@@ -90,7 +90,7 @@ Examples:
     show_default=True,
     metavar="COUNT",
     type=click.IntRange(1, 100_000),
-    help="A queue's workers.",
+    help="Those of a queue.",
 )
 @click.option(
     "--pauses",
@@ -126,12 +126,7 @@ Examples:
     "--others", default=0.0, type=click.FloatRange(0), metavar="PER_S", help="Somebody else's calls on the account."
 )
 @click.option(
-    "--rtt",
-    default="80ms",
-    show_default=True,
-    metavar="TIME",
-    callback=_read_by(parse_seconds),
-    help="A call's round trip.",
+    "--rtt", default="80ms", show_default=True, metavar="TIME", callback=_read_by(parse_seconds), help="A round trip."
 )
 @click.option(
     "--jitter", default="0ms", metavar="TIME", callback=_read_by(parse_seconds), help="More each way, on the average."
@@ -148,9 +143,7 @@ Examples:
 @click.option(
     "--policy", default=PRODUCTION, show_default=True, type=click.Choice([*POLICIES]), help="Which task is polled next."
 )
-@click.option(
-    "--metrics-hint", "hinted", is_flag=True, help="Also ask now and then how the queue stands, as the setting does."
-)
+@click.option("--metrics-hint", "hinted", is_flag=True, help="Also ask now and then how the queue stands.")
 @click.option(
     "--find-limit",
     "target_s",
