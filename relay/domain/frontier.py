@@ -13,8 +13,8 @@ from relay.domain.hazard import HIGHEST, mean_time_to_hit
 KEPT_AT_HIT = 0.98  # remembers about 50 hits: the front's pace changes within minutes, a hazard by age within hours
 KEPT_BY_GAPS = 0.998  # remembers about 500 gaps: pauses are rare and must be among them
 GAPS_PRIOR = 0.1  # as if one tenth of a gap of about a second had been seen
-BLOCK = 16  # gaps: shorter ones take for uneven what the moments of the looks were
-SEEN_LATE = 0.75  # gaps that the front has gone on, on the average, by the time it is seen to have advanced
+BLOCK = 20  # gaps: shorter ones take for uneven what the moments of the looks were
+SEEN_LATE = 1.0  # gaps that the front has gone on, on the average, by the time it is seen to have advanced
 RANKS = 8  # so many unfinished tasks at the front are watched
 RANK_GROUPS = 4  # ranks 0, 1, 2-3 and 4-7 learn one rate each
 BEYOND_RATE = 1e-6  # 1/s: of one too far back to be watched nothing is expected
@@ -102,7 +102,7 @@ class RankRates:
 class Throughput:
     """How fast the front passes one task after the other: the gaps between them, and how uneven these are.
 
-    `gaps` counts them and `seconds` is the sum of their lengths; `variances` is the sum, over `blocks` of 16 or more
+    `gaps` counts them and `seconds` is the sum of their lengths; `variances` is the sum, over `blocks` of 20 or more
     gaps in a row, of the variance that a gap has to judge by them; older ones weigh less. `block_gaps` and `block_s`
     are those of the block that has begun. `last_at` (Unix seconds) is when the front was last seen to advance,
     `stood_at` when it was last seen not to have, for `stood_s` by then.
