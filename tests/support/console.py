@@ -76,7 +76,9 @@ async def dead_letters(made: Stand, api: Process, receiver: Receiver, count: int
     """Register some whose receiver answers 410, and wait until they are dead."""
     receiver.answer("/gone", *[410] * count)
     dead = [
-        await made.register(api, request_id=f"dead-{number}", callback_url=receiver.url("/gone"))
+        await made.register(
+            api, request_id=f"7ba60ab0-7054-4856-8590-{900 + number:012}", callback_url=receiver.url("/gone")
+        )
         for number in range(count)
     ]
     for one in dead:

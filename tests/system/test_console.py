@@ -200,6 +200,7 @@ async def test_dead_letters_are_delivered_again_one_by_one_and_all_at_once_after
         async with opened(browser, api.url, key=CLIENT_KEY, viewport=WIDE) as page:
             await page.get_by_role("link", name="Dead letters").click()
             await expect(page.locator("tbody tr")).to_have_count(3)
+            await expect(page.locator("tbody tr").first).to_contain_text("deadgone")
             await page.screenshot(path=screenshots / "dead-letters.png")
 
             await page.get_by_role("link", name=dead[0]["request_id"]).click()

@@ -92,7 +92,7 @@ function rows(page, wanted) {
     page.registrations.map((one) => element("tr", {"data-key": one.id},
       element("td", {class: "wide"}, element("a", {href: `#/registration/${one.id}`, class: "id"}, one.request_id),
         one.client ? element("div", {class: "soft"}, one.client) : null),
-      element("td", {}, state(one.state)),
+      element("td", {}, state(one.state), one.death ? element("div", {class: "soft"}, one.death) : null),
       element("td", {}, one.type || ""),
       element("td", {}, one.account),
       element("td", {}, instant(one.registered_at)),
