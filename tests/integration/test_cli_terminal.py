@@ -83,12 +83,15 @@ def test_who_waits_sees_how_far_it_is_and_the_receiver_what_is_verified(relay: R
         wish = ("register", str(uuid4()), "--callback", listening(receiver), "--url", relay.url, "--wait")
         said = shown(*wish, data_dir=data_dir)
         receiver.until("after registration")
+        again = shown("redeliver", said.split()[0], "--url", relay.url, data_dir=data_dir)
+        receiver.until("duplicate")
         receiver.press_ctrl_c()
         assert receiver.end() == 0
 
     assert "pending  polls: 0, attempts: 0, 0 s" in said  # how far it is
     assert "delivered  task.succeeded" in said.splitlines()[-1].rpartition("\r")[2]  # where that was written before
     assert ESCAPE not in said
+    assert "\r1 of 1, 0 s" in again
     assert f"{GREEN}verified" in receiver.shown
 
 

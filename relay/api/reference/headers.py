@@ -33,7 +33,10 @@ class Header:
 
 
 IDEMPOTENCY_KEY = Header(
-    "Idempotency-Key", "the same answer again for a day, to the same body", idempotency.KEY, '"8e03978e-40d5"'
+    "Idempotency-Key",
+    "the same answer again for a day, to the same body; a key is refused (422) with another one",
+    idempotency.KEY,
+    '"8e03978e-40d5"',
 )
 PREFER = Header("Prefer", "`wait=30` does as `?wait=30` does; what cannot be read is ignored", example="wait=1")
 LAST_EVENT_ID = Header("Last-Event-ID", "goes on after that event; `0` begins with the oldest kept", event.ID, "0")
