@@ -35,7 +35,7 @@ async def test_a_refusal_names_what_is_wrong(url: str) -> None:
         with pytest.raises(ProblemError) as caught:
             await client.register("1", "http://169.254.169.254/", deadline_s=-1)
     assert caught.value.code == "invalid_request"
-    assert [error["pointer"] for error in caught.value.errors] == ["/deadline_s"]
+    assert [error["pointer"] for error in caught.value.errors] == ["/deadline_s", "/callback_url"]
 
 
 async def test_a_wrong_key_is_refused(url: str) -> None:
