@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
@@ -33,6 +34,8 @@ from relay.store.dialing import connection_pool
 from relay.store.keys import LaneKind, LaneName
 from relay.store.write import Fence
 
+AT_ONCE = datetime.fromtimestamp(0.001, UTC)  # arq takes 0 for nothing
+KEPT_S = 3_600  # in arq's queue, if nobody has room
 ASK_S = 1.0  # how often arq's queue is read when nothing wakes the worker
 AGAIN_S = 0.005
 SWEEP_S = 3.0
@@ -89,8 +92,8 @@ class _Queue(ArqWorker):
                     await asyncio.sleep(AGAIN_S)
 
     async def want_worker(self, lane: LaneName) -> None:
-        """Put the lane into the queue, unless it is there."""
-        await self.pool.enqueue_job("lane", str(lane), _job_id=f"lane:{lane}")
+        """Put the lane into the queue, unless it is there. Its place there is by no clock: those of workers differ."""
+        await self.pool.enqueue_job("lane", str(lane), _job_id=f"lane:{lane}", _defer_until=AT_ONCE, _expires=KEPT_S)
 
 
 async def _take_lane(ctx: dict[Any, Any], lane: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.store import keys
 from tests.fault.conftest import Stage, Tell
 from tests.support.clock import wait_until
 from tests.support.history.upstream import Mood
@@ -76,3 +77,22 @@ async def _let_everything_wait(played: Scene) -> None:
     arrived = played.upstream.arrivals
     await played.load(8, over_s=0.5)
     await wait_until(lambda: played.upstream.arrivals > arrived + 4)
+
+
+@pytest.mark.timeout(600)
+async def test_what_a_worker_with_a_fast_clock_put_into_the_queue_waits_for_no_clock(
+    stage: Stage, told: Tell, tmp_path: Path
+) -> None:
+    clock = Clock(tmp_path, "workers")
+    clock.jump(HOUR_S)
+    async with stage(workers=0) as played:
+        await played.valkey.ask("ACL", "SETUSER", "default", "-zrangebyscore")  # arq puts in, and takes nothing out
+        fast = await played.start_worker(**clock.environment)
+        await played.load(6, over_s=0.5)
+        await wait_until(lambda: played.valkey.ask("EXISTS", keys.QUEUE))
+        await played.kill(fast)
+        await played.valkey.ask("ACL", "SETUSER", "default", "+zrangebyscore")
+        await asyncio.gather(played.start_worker(), played.goes_on(within_s=20))
+        verdict = told(played, await played.judge(), 1)
+
+    assert verdict.valid
