@@ -8,15 +8,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
-import orjson
-from arq.connections import ArqRedis
-from arq.worker import Worker as ArqWorker
-from arq.worker import func
-from redis.asyncio import ConnectionPool
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
@@ -28,16 +22,13 @@ from relay.lanes.delivery_lane import DeliveryLane
 from relay.lanes.desk import Desk
 from relay.lanes.poll_lane import PollLane
 from relay.lanes.surviving import surviving
+from relay.queue import Queue
 from relay.services.tidy import tidy
 from relay.store import keys
 from relay.store.dialing import connection_pool
 from relay.store.keys import LaneKind, LaneName
 from relay.store.write import Fence
 
-AT_ONCE = datetime.fromtimestamp(0.001, UTC)  # arq takes 0 for nothing
-KEPT_S = 3_600  # in arq's queue, if nobody has room
-ASK_S = 1.0  # how often arq's queue is read when nothing wakes the worker
-AGAIN_S = 0.005
 SWEEP_S = 3.0
 TIDY_S = 60.0
 ALIVE_S = 10.0
@@ -49,56 +40,6 @@ TELL_S = 10.0
 Lane = PollLane | DeliveryLane
 
 logger = log.get(__name__)
-
-
-def _loads(value: bytes) -> Any:
-    return orjson.loads(value)
-
-
-class _Queue(ArqWorker):
-    """arq's worker, read when woken instead of all the time, and outliving an outage of the store."""
-
-    def __init__(self, worker: "Worker", pool: ConnectionPool) -> None:
-        super().__init__(
-            functions=[func(_take_lane, name="lane", timeout=5, max_tries=1_000_000_000, keep_result=0)],
-            queue_name=keys.QUEUE,
-            redis_pool=ArqRedis(
-                pool, job_serializer=orjson.dumps, job_deserializer=_loads, default_queue_name=keys.QUEUE
-            ),
-            ctx={"worker": worker},
-            max_jobs=100,
-            handle_signals=False,
-            health_check_interval=60,
-            health_check_key=f"{keys.QUEUE}:health:{worker.holder}",
-            job_serializer=orjson.dumps,
-            job_deserializer=_loads,
-            log_results=False,
-        )
-        self.in_progress_timeout_s = 3  # a worker that dies between pick-up and lease costs so long
-        self._worker = worker
-        self.woken = asyncio.Event()
-
-    async def main(self) -> None:
-        """Read the queue while this worker has room. Raises what the store raises; `main` may be begun again."""
-        while True:
-            with suppress(TimeoutError):  # `wait_for` may lose a cancellation that comes with the event
-                async with asyncio.timeout(ASK_S):
-                    await self.woken.wait()
-            self.woken.clear()
-            if self._worker.has_room:
-                await self._poll_iteration()
-                if self.tasks:
-                    self.woken.set()  # there may be more than one reading holds
-                    await asyncio.sleep(AGAIN_S)
-
-    async def want_worker(self, lane: LaneName) -> None:
-        """Put the lane into the queue, unless it is there. Its place there is by no clock: those of workers differ."""
-        await self.pool.enqueue_job("lane", str(lane), _job_id=f"lane:{lane}", _defer_until=AT_ONCE, _expires=KEPT_S)
-
-
-async def _take_lane(ctx: dict[Any, Any], lane: str) -> None:
-    worker: Worker = ctx["worker"]
-    await worker.take(LaneName.parse(lane))
 
 
 class Worker:
@@ -114,7 +55,7 @@ class Worker:
         self._stopping = False
         settings = relay.settings.redis_url
         self._pool = connection_pool(settings.get_secret_value() if settings else "")
-        self._queue = _Queue(self, self._pool)
+        self._queue = Queue(self, self._pool)
 
     @property
     def has_room(self) -> bool:
@@ -179,8 +120,8 @@ class Worker:
         if not self.has_room:
             await self._take_census()
         if self.has_room:
-            await self._queue.want_worker(name)
-            self._queue.woken.set()
+            await self._queue.put(name)
+            self._queue.wake()
 
     async def _sweep(self) -> None:
         """Put back what fell out of arq's queue: lanes that want a holder and have none."""
@@ -189,9 +130,9 @@ class Worker:
             due = await self._relay.lanes.due()
             for name in due:
                 if name not in self._lanes:
-                    await self._queue.want_worker(name)
+                    await self._queue.put(name)
             if due:
-                self._queue.woken.set()
+                self._queue.wake()
             next_due_s = await self._relay.lanes.next_due_s()
             await asyncio.sleep(SWEEP_S if next_due_s is None else min(SWEEP_S, max(0.2, next_due_s + 0.05)))
 
