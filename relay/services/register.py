@@ -97,7 +97,8 @@ async def _written(
     for _ in range(TRIES):
         if task is not None and task.settled:
             status = await relay.store.task_status(task.name)
-            shown = Shown(after_task(drafted, task), task, status)
+            due = replace(after_task(drafted, task), due_at=now)  # its instants may be by another machine's clock
+            shown = Shown(due, task, status)
             write = _calling_back(shown, now)
         else:
             shown = Shown(drafted, None, None)

@@ -70,6 +70,7 @@ async def test_after_an_outage_the_backlog_drains_at_the_limit_without_a_burst(
             started, due = time.monotonic(), played.upstream.arrivals + FULL_WINDOWS * CALLS
             await wait_until(lambda: played.upstream.arrivals >= due, within_s=60)  # noqa: B023 - awaited here
             assert time.monotonic() - started <= FULL_WINDOWS * WINDOW_S + played.slack_s
+            await wait_until(lambda: played.client.wanted <= played.receiver.taken, within_s=120)
         verdict = told(played, await played.judge(), len(rounds))
 
     assert verdict.valid

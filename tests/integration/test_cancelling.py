@@ -1,6 +1,7 @@
 """Cancelled and delivered again: whatever else happens at the same time, a registration has one fate."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -13,10 +14,11 @@ from relay.context import Relay
 from relay.domain.delivery import RetryPolicy
 from relay.domain.registration import MAX_REDELIVERIES, RegistrationState
 from relay.domain.task import TaskState
+from relay.services.register import register
 from relay.store import keys
 from tests.support.clock import wait_until
 from tests.support.receiver import Receiver, Reply
-from tests.support.relays import SIGNING_SECRET, Upstream, all_delivered, client_of, states, wish, working
+from tests.support.relays import SIGNING_SECRET, Upstream, all_delivered, client_of, draft, states, wish, working
 
 URL = "http://127.0.0.1:9/hook"
 QUICK = RetryPolicy(delays_s=(0.0, 0.1, 0.1))
@@ -255,6 +257,14 @@ async def test_a_task_that_is_already_final_calls_back_at_once_and_costs_no_poll
     assert (late.status_code, late.json()["state"], late.json()["type"]) == (201, "delivering", "task.succeeded")
     told = [received.message["data"] for received in receiver.requests]
     assert told[0] == told[1]
+
+
+async def test_an_api_whose_clock_is_slow_delays_no_callback_of_a_final_task(relay: Relay, receiver: Receiver) -> None:
+    first = await wish(relay, "a", receiver.url())
+    async with working(relay):
+        await wait_until(lambda: all_delivered(relay, [first.id]))
+        late, _ = await register(relay, "alice", draft("a", receiver.url("/late")), now=time.time() - 3_600)
+        await wait_until(lambda: all_delivered(relay, [late.id]))
 
 
 async def test_all_who_wait_for_one_task_cost_one_stream_of_polls_and_get_a_callback_each(
