@@ -13,6 +13,7 @@ from tests.support.preload import Clock
 from tests.support.scene import Scene
 
 HOUR_S, DAY_S = 3_600.0, 86_400.0
+FAR_S = 30 * DAY_S  # a deadline is judged by another clock than it was set by
 JUMPS_S = (HOUR_S, -HOUR_S, DAY_S, -DAY_S)
 PARTS = ("store", "api", "workers")
 
@@ -58,7 +59,7 @@ async def test_the_clock_jumps_while_everything_waits_of(
             played.upstream.mood, played.receiver.status = Mood.WELL, lambda: 200
             await asyncio.gather(
                 played.goes_on(within_s=20),
-                played.load(10, over_s=2.0),
+                played.load(10, over_s=2.0, deadline_s=FAR_S),
                 played.start_worker(**clocks["workers"].environment),
             )
         verdict = told(played, await played.judge(), len(rounds))
@@ -71,11 +72,11 @@ async def _let_everything_wait(played: Scene) -> None:
     """Leave callbacks that failed once, and a sick upstream that is left alone for a while."""
     played.receiver.status = lambda: 500
     refused = played.receiver.calls
-    await played.load(8, over_s=0.5)
+    await played.load(8, over_s=0.5, deadline_s=FAR_S)
     await wait_until(lambda: played.receiver.calls >= refused + 8)
     played.upstream.mood = Mood.FAILING
     arrived = played.upstream.arrivals
-    await played.load(8, over_s=0.5)
+    await played.load(8, over_s=0.5, deadline_s=FAR_S)
     await wait_until(lambda: played.upstream.arrivals > arrived + 4)
 
 
