@@ -122,17 +122,16 @@ class Line:
             yield head
 
     def count_before(self, candidate: Candidate, *, limit: int) -> int:
-        """Return how many were submitted before the candidate, counting no further than `limit`: O(limit).
+        """Return how many were submitted before the candidate, counting no further than `limit`: O(limit log n).
 
-        In a heap an entry's children come after it, so what lies below one that is not before need not be seen.
+        Those counted are taken out and put back, so that whatever was left behind between them is met only once.
         """
-        found, bounds, open_ = 0, (candidate.submitted_at, candidate.arrival), [0]
-        while open_ and found < limit:
-            index = open_.pop()
-            if index < len(self._heap) and self._heap[index][:2] < bounds:
-                found += not self._heap[index].left_behind
-                open_ += (2 * index + 1, 2 * index + 2)
-        return found
+        before: list[Entry] = []
+        while len(before) < limit and (head := self.head()) is not None and head < candidate:
+            before.append(heappop(self._heap))
+        for entry in before:
+            heappush(self._heap, entry)
+        return len(before)
 
     def sweep(self) -> None:
         """Throw out what was left behind."""

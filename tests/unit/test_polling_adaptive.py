@@ -8,6 +8,7 @@ import pytest
 from relay.domain.adaptive import Adaptive
 from relay.domain.answer import Answer, AnswerKind
 from relay.domain.budget import Limit
+from relay.domain.candidate import NOWHERE, Candidate, Line, by_submission
 from relay.domain.model import MODEL_LIMIT_BYTES
 from relay.domain.operations import Operation
 from relay.domain.task import Looks
@@ -236,3 +237,15 @@ def test_what_was_learned_of_all_operations_fits_and_is_taken_over() -> None:
             estimates.append(each.finished_by("new", now=NOW + 1_000, chance=0.5))
             each.drop("new")
         assert estimates[0] == estimates[1]
+
+
+def test_whoever_counts_throws_out_what_was_left_behind() -> None:
+    line, last = Line(), None
+    for number in range(100):
+        last = Candidate(str(number), Operation.LEAD_UPDATE, 1.0, number, number, number, place=1)
+        line.push(by_submission(last))
+        last.place = 1 if number % 10 == 0 else NOWHERE
+    assert last is not None
+    assert line.count_before(last, limit=3) == 3
+    assert line.count_before(last, limit=100) == 10
+    assert len(line) == 10
