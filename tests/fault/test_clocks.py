@@ -27,12 +27,11 @@ async def test_the_clock_jumps_of(stage: Stage, rounds: range, told: Tell, tmp_p
         await asyncio.gather(*(played.start_worker(**clocks["workers"].environment) for _ in range(2)))
         for _ in rounds:
             for ahead_s in played.dice.sample(JUMPS_S, len(JUMPS_S)):
-                loading = asyncio.create_task(played.load(12, over_s=2.5))
+                loading = asyncio.create_task(played.load(10, over_s=2.5, deadline_s=FAR_S))
                 await asyncio.sleep(played.dice.uniform(0.5, 2.0))
                 for clock in jumping:
                     clock.jump(ahead_s)
-                await played.goes_on(within_s=20)
-                await loading
+                await asyncio.gather(loading, played.goes_on(within_s=20), played.load(2, over_s=0.5, deadline_s=FAR_S))
         verdict = told(played, await played.judge(), len(rounds))
 
     assert verdict.valid
