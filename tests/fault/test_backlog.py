@@ -22,7 +22,7 @@ from tests.support.scrape import scrape
 
 LONG = ROUNDS >= 10
 BACKLOG = 100_000 if LONG else 1_500
-CALLS = 400 if LONG else 100  # a second: about what the recorders, all of them in this process, keep up with
+CALLS = 250 if LONG else 100  # a second: about what the recorders, all of them in this process, keep up with
 FIRST = 10 * CALLS
 BATCH = FIRST // 8
 FEW = 15
