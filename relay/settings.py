@@ -28,7 +28,7 @@ def _split(value: object) -> object:
 
 
 def read_limit(value: object) -> object:
-    return Limit.parse(value) if isinstance(value, str) else value
+    return value if value is None or isinstance(value, Limit) else Limit.parse(str(value))
 
 
 def _networks(value: object) -> object:

@@ -130,7 +130,10 @@ async def read(request: AppRequest) -> Response:
 
 
 async def remove(request: AppRequest) -> Response:
-    """DELETE /v1/accounts/{name}: 204, or 409 when it is in the settings. Its pending tasks wait or expire."""
+    """DELETE /v1/accounts/{name}: 204 once no worker polls by it, 409 when it is in the settings.
+
+    Its pending tasks wait or expire.
+    """
     caller_of(request, Scope.ADMIN)
     relay, name = request.state["relay"], _name(request)
     if name == DEFAULT_ACCOUNT and relay.default_account() is not None:
@@ -139,6 +142,7 @@ async def remove(request: AppRequest) -> Response:
         raise NotFoundError("no such account was added")
     relay.forget_accounts()
     await relay.pauses.forget(name)
+    await heeded(relay, name)
     return Response(status_code=204)
 
 

@@ -87,7 +87,7 @@ def _dumped(value: dict[str, Any]) -> bytes:
 def field_errors(error: ValidationError) -> list[FieldError]:
     """Return one FieldError for each thing that pydantic found wrong; never the value itself."""
     return [
-        FieldError("".join(f"/{_escaped(part)}" for part in item["loc"]), item["msg"])
+        FieldError("".join(f"/{_escaped(part)}" for part in item["loc"]), item["msg"].removeprefix("Value error, "))
         for item in error.errors(include_url=False, include_input=False)
     ]
 

@@ -46,11 +46,12 @@ class AccountStore:
     async def heeded(self, name: str) -> bool:
         """Return whether nobody polls by anything older than what is said of the account now; else have it heard.
 
-        It is so when nobody holds its lane: the next holder is granted nothing before it has read what is said.
+        It is so when nobody holds its lane: the next holder is granted nothing before it has read what is said. A
+        holder that tells "" knows of no account, and polls nothing.
         """
         lane = LaneName(LaneKind.POLL, name)
         holder, heeded = await self._store.ask("HMGET", keys.lane(lane), "holder", "said")
-        if holder is None or heeded == (await self.said(name)).digest.encode():
+        if holder is None or heeded in {b"", (await self.said(name)).digest.encode()}:
             return True
         await self._store.ask("PUBLISH", keys.STIR, str(lane))
         return False

@@ -94,13 +94,15 @@ async def test_a_key_never_comes_out(admin: httpx.AsyncClient, valkey: Valkey) -
 
 async def test_every_wrong_field_is_named_and_changes_nothing(admin: httpx.AsyncClient) -> None:
     wrong = {
-        "upstream_api_key": "", "upstream_url": "ftp://a", "limit": "0/5", "share": 1.5, "daily_limit": 0,
+        "upstream_api_key": "", "upstream_url": "ftp://a", "limit": 25, "share": 1.5, "daily_limit": 0,
         "clients": [""], "colour": "red",
     }  # fmt: skip
     answer = await admin.put("/v1/accounts/second", json=wrong)
 
     assert answer.status_code == 422
     assert {error["pointer"].split("/")[1] for error in answer.json()["errors"]} == wrong.keys()
+    said = {error["pointer"]: error["detail"] for error in answer.json()["errors"]}
+    assert said["/limit"] == "write it as calls/seconds, both above zero, for example 25/5"
     assert (await admin.get("/v1/accounts/second")).status_code == 404
     assert (await admin.put("/v1/accounts/a%20b", json={"upstream_api_key": KEY})).status_code == 404
 
@@ -145,8 +147,8 @@ async def test_an_account_whose_key_can_no_longer_be_read_is_shown_as_such(
 # ---------------------------------------------------------------------- paused accounts
 
 
-async def arrivals(upstream: Upstream) -> int:
-    return int((await upstream.account())["arrivals"])
+async def arrivals(upstream: Upstream, key: str = UPSTREAM_KEY) -> int:
+    return int((await upstream.account(key))["arrivals"])
 
 
 async def some_turns(relay: Relay, count: int = 3) -> None:
@@ -224,8 +226,8 @@ async def test_a_paused_account_is_probed_and_goes_on_by_itself(
         await wait_until(lambda: all_delivered(relay, [registration.id]))
 
 
-async def probed_again(upstream: Upstream, count: int) -> bool:
-    return await arrivals(upstream) >= count
+async def probed_again(upstream: Upstream, count: int, key: str = UPSTREAM_KEY) -> bool:
+    return await arrivals(upstream, key) >= count
 
 
 # ---------------------------------------------------------------------- limits
@@ -262,6 +264,24 @@ async def test_a_limit_is_changed_while_running_and_neither_is_exceeded(
     assert worst(arrived_at[:unchanged], window_s) <= calls
     assert worst(arrived_at[changed:], new_window_s) <= new_calls
     assert worst(arrived_at, min(window_s, new_window_s)) <= max(calls, new_calls)
+
+
+async def test_once_an_account_is_said_to_be_removed_nobody_polls_by_it(
+    relay: Relay, admin: httpx.AsyncClient, upstream: Upstream, receiver: Receiver
+) -> None:
+    await upstream.behave(limit="1000/1")
+    await upstream.plan("slow", stuck=True)
+    await put(admin, "second")
+    for name in ("default", "second"):
+        await wish(relay, "slow", receiver.url(), account=name)
+    async with working(relay):
+        await wait_until(lambda: probed_again(upstream, 12, key=KEY))
+        removed = await admin.delete("/v1/accounts/second")
+        calls, others = await arrivals(upstream, KEY), await arrivals(upstream)
+        await wait_until(lambda: probed_again(upstream, others + 20))
+
+    assert removed.status_code == 204
+    assert await arrivals(upstream, KEY) == calls
 
 
 async def test_a_learned_limit_is_used_and_shown_until_the_operator_says_another(

@@ -217,6 +217,11 @@ async def test_who_has_not_heard_what_the_operator_says_is_granted_nothing(holde
     assert outdated.in_use == 0
     assert (heeded_too_early, await accounts.heeded("default")) == (False, True)
 
+    await accounts.delete("default")
+    heeded_too_early = await accounts.heeded("default")
+    await holder.turn(0, replace(RATE, said=""))  # it has found no account, and so nothing to poll by
+    assert (heeded_too_early, await accounts.heeded("default")) == (False, True)
+
 
 async def test_when_the_window_becomes_longer_so_does_every_hold(holder: Holder) -> None:
     first = await holder.turn(LIMIT.calls)
