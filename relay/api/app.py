@@ -93,5 +93,6 @@ def _app(relay: Relay, routes: list[Route]) -> Starlette:
         lifespan=lifespan,
         exception_handlers={RelayError: on_relay_error, HTTPException: on_http_error, Exception: on_bug},
     )
+    app.router.redirect_slashes = False  # not every client follows, and behind a proxy it would lead to another scheme
     app.state.end_waiting = knocks.end
     return app

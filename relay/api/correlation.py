@@ -29,6 +29,7 @@ class Correlation:
         given = headers.get(HEADER, "")
         request = given if FIT.fullmatch(given) else secrets.token_hex(8)
         log.bind(request=request)
+        scope["state"]["request"] = request
         traces.arrived(headers.get("traceparent"))
 
         async def send_with_id(message: Message) -> None:

@@ -8,11 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from relay import log
+from relay.api.correlation import HEADER
 from relay.domain.errors import DestinationRefusedError, QuotaExceededError, RelayError
 
 logger = log.get(__name__)
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+_DETAILS = {404: "there is nothing at this path", 405: "this path has other methods: `allow` names them"}
 
 
 def problem(status: int, code: str, detail: str) -> Response:
@@ -55,11 +57,15 @@ def on_relay_error(_: Request, error: Exception) -> Response:
 def on_http_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    response = problem(error.status_code, _CODES.get(error.status_code, "http_error"), error.detail)
+    status = error.status_code
+    response = problem(status, _CODES.get(status, "http_error"), _DETAILS.get(status, error.detail))
     response.headers.update(error.headers or {})
     return response
 
 
-def on_bug(_: Request, error: Exception) -> Response:
+def on_bug(request: Request, error: Exception) -> Response:
+    """Answer for all other middleware: this handler stands outside of it."""
     logger.error("bug", exc_info=error)
-    return problem(500, "internal_error", "the relay failed; its log says how")
+    response = problem(500, "internal_error", "the relay failed; its log says how")
+    response.headers[HEADER] = request.state.request
+    return response

@@ -13,7 +13,7 @@ from relay.store.knocks import Knocks
 
 
 class State(TypedDict):
-    """Lives as long as the app; `standing` belongs to one request.
+    """Lives as long as the app; `request` (its id) and `standing` belong to one request.
 
     `streams` counts each client's open ones, and the admin's as None's.
     """
@@ -23,6 +23,7 @@ class State(TypedDict):
     ledger: Ledger
     knocks: Knocks
     streams: Counter[str | None]
+    request: NotRequired[str]
     standing: NotRequired[Standing]
 
 

@@ -152,6 +152,7 @@ def _introduce(started: Everything) -> None:
     names = ", ".join(dict.fromkeys(key.client for key in started.settings.api_keys))
     upstream = f"sandbox at {started.sandbox_url}" if started.sandbox_url else started.settings.upstream_url
     click.echo(f"relay: API      {started.api_url}   (readiness at /readyz, metrics at /metrics)")
+    click.echo(f"relay: console  {started.api_url}/console   (sign in with a client key, or RELAY_ADMIN_KEY)")
     click.echo(f"relay: store    {started.store}")
     click.echo(f"relay: upstream {upstream}, at most {started.settings.upstream_limit} calls/seconds")
     click.echo(f"relay: client   {names}" + (f", key {started.made_key}" if started.made_key else ""))

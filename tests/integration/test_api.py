@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from relay.api.app import create_app
 from relay.api.serving import serving
@@ -143,10 +146,31 @@ async def test_another_clients_registration_is_answered_like_an_absent_one(
     assert foreign.content == absent.content == nonsense.content
 
 
-async def test_unknown_paths_and_methods_are_problems_too(api: httpx.AsyncClient) -> None:
-    absent, wrong_method = await api.get("/v1/nothing"), await api.patch("/v1/registrations")
+@pytest.mark.parametrize(
+    "path", ["/v1/nothing", "/v1/registrations/", "/v1/registrations/..%2f", "/lead/update/status/"]
+)
+async def test_a_path_that_does_not_exist_is_a_problem_and_leads_nowhere(api: httpx.AsyncClient, path: str) -> None:
+    for answer in (await api.get(path), await api.post(path, json=WISH)):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
-    assert (absent.status_code, absent.json()["code"]) == (404, "not_found")
+
+async def test_a_bug_is_a_problem_with_the_id_that_the_log_has(relay: Relay) -> None:
+    async def fail(_: Request) -> Response:
+        raise ZeroDivisionError
+
+    app = create_app(relay)
+    app.router.routes.append(Route("/bug", fail))
+    async with serving(app, "127.0.0.1", 0) as url, client_of(url, "alice's key") as api:
+        answer = await api.get("/bug", headers={"x-request-id": "web-7"})
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert (answer.headers["content-type"], answer.headers["x-request-id"]) == ("application/problem+json", "web-7")
+
+
+async def test_an_unknown_method_is_a_problem_that_names_the_others(api: httpx.AsyncClient) -> None:
+    wrong_method = await api.patch("/v1/registrations")
+
+    assert wrong_method.headers["allow"] == "GET, HEAD, POST"
     assert (wrong_method.status_code, wrong_method.json()["code"]) == (405, "method_not_allowed")
 
 
