@@ -3,17 +3,18 @@
 A setting `x_y` is the environment variable `RELAY_X_Y`. An unknown `RELAY_*` variable is refused: it is a typing error.
 """
 
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from relay.domain.budget import Limit
-from relay.domain.caller import ClientKey, checked_key
+from relay.domain.caller import ADMIN_CLIENT, ClientKey, Scope, checked_key
 from relay.domain.errors import SettingError
 from relay.domain.signature import Secret
 
@@ -21,6 +22,8 @@ PREFIX = "RELAY_"
 
 Network = IPv4Network | IPv6Network
 _Port = Annotated[int, Field(ge=1, le=65_535)]
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
 def _split(value: object) -> object:
@@ -39,12 +42,29 @@ def _networks(value: object) -> object:
 def read_base_url(value: object) -> object:
     if not isinstance(value, str):
         return value
+    if _VISIBLE.fullmatch(value) is None:
+        raise ValueError("a URL has visible ASCII characters alone")
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("write it with its scheme, for example https://asyncapi.example.com")
-    if parts.username is not None or parts.query or parts.fragment:
+    if parts.username is not None or "?" in value or "#" in value:
         raise ValueError("a base URL has no user name, no query and no fragment")
+    if not _is_port(parts):
+        raise ValueError("a port is a number from 1 to 65535")
     return value.rstrip("/")
+
+
+def _is_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
+def read_header_value(value: object) -> object:
+    if isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is None:
+        raise ValueError("it goes into a header: visible ASCII characters alone")
+    return value
 
 
 def _key(value: object) -> object:
@@ -84,7 +104,7 @@ class Settings(BaseModel):
     allow_degraded: bool = False
     store_wait_replicas: int = Field(0, ge=0, le=16)
     upstream_url: Annotated[str | None, BeforeValidator(read_base_url)] = None
-    upstream_api_key: SecretStr | None = None
+    upstream_api_key: Annotated[SecretStr | None, BeforeValidator(read_header_value)] = None
     upstream_limit: Annotated[Limit, BeforeValidator(read_limit)] = Limit(25, 5.0)
     upstream_share: float = Field(1.0, gt=0, le=1)
     upstream_daily_limit: int | None = Field(None, ge=1)
@@ -109,12 +129,27 @@ class Settings(BaseModel):
             raise ValueError("RELAY_UPSTREAM_API_KEY is missing: RELAY_UPSTREAM_URL needs its x-api-key")
         return self
 
+    @model_validator(mode="after")
+    def _tells_callers_apart(self) -> Self:
+        keys = list(self.api_keys)
+        if self.admin_key is not None:
+            keys.append(ClientKey(ADMIN_CLIENT, self.admin_key.get_secret_value(), frozenset(Scope)))
+        owners: dict[bytes, str] = {}
+        for key in keys:
+            if (owner := owners.setdefault(key.digest, key.label)) != key.label:
+                raise ValueError(f"RELAY_API_KEYS: {owner} and {key.label} have one key; nobody could tell them apart")
+        return self
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Return the settings in these variables. Raises SettingError naming each wrong one and the reason."""
-        named = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if _is_setting(name)}
+        named = {
+            name.removeprefix(PREFIX).lower(): text
+            for name, value in environment.items()
+            if _is_setting(name) and (text := value.strip())  # a secret from a file ends with a newline
+        }
         try:
-            return cls.model_validate({name: value for name, value in named.items() if value != ""})
+            return cls.model_validate(named)
         except ValidationError as error:
             raise SettingError("\n".join(_complaint(item) for item in error.errors(include_input=False))) from None
 

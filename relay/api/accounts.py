@@ -1,6 +1,5 @@
 """`/v1/accounts`: the operator adds, changes and removes upstream accounts. Keys go in and never come out."""
 
-import re
 import time
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -30,9 +29,8 @@ from relay.domain.gate import Pause
 from relay.domain.instant import rfc3339
 from relay.services.heed import heeded
 from relay.services.survey import Standing, stand, survey
-from relay.settings import read_base_url, read_limit
+from relay.settings import read_base_url, read_header_value, read_limit
 
-_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _Url = Annotated[str, Field(max_length=2_048)]
 _Calls = Annotated[int, Field(ge=1, le=2**53)]
 _ClientName = Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_NAME)]
@@ -50,19 +48,16 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _key(value: object) -> object:
-    if isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is None:
-        raise ValueError("it goes into a header: visible ASCII characters alone")
-    return value
-
-
 class AccountDraft(BaseModel):
     """An account as the operator writes it. What is absent is as in the default account, now and later."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
     upstream_api_key: Annotated[
-        SecretStr, BeforeValidator(_key), Field(min_length=1, max_length=512, strict=False), WithJsonSchema(_KEY_SCHEMA)
+        SecretStr,
+        BeforeValidator(read_header_value),
+        Field(min_length=1, max_length=512, strict=False),
+        WithJsonSchema(_KEY_SCHEMA),
     ]
     upstream_url: Annotated[_Url | None, BeforeValidator(read_base_url), WithJsonSchema(_URL_SCHEMA)] = None
     limit: Annotated[Limit | None, BeforeValidator(read_limit), WithJsonSchema(_LIMIT_SCHEMA)] = None

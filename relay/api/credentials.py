@@ -3,7 +3,7 @@
 from hashlib import sha256
 from hmac import compare_digest
 
-from relay.domain.caller import ADMIN_CLIENT, HASHED, Caller, ClientKey, Scope
+from relay.domain.caller import ADMIN_CLIENT, Caller, ClientKey, Scope
 from relay.settings import Settings
 
 _SHOWN_BYTES = 4
@@ -13,7 +13,7 @@ class KnownKey:
     """A key that the settings give: its hash, whose it is, and a `fingerprint` to tell it from others by."""
 
     def __init__(self, key: ClientKey, *, has_quota: bool = True) -> None:
-        self.digest = _digest_of(key.key)
+        self.digest = key.digest
         self.fingerprint = f"sha256:{self.digest[:_SHOWN_BYTES].hex()}"
         self.caller = Caller(key.client, key.scopes)
         self.has_quota = has_quota
@@ -36,7 +36,3 @@ class Keys:
             if compare_digest(key.digest, digest):
                 found = key
         return found
-
-
-def _digest_of(key: str) -> bytes:
-    return bytes.fromhex(key.removeprefix(HASHED)) if key.startswith(HASHED) else sha256(key.encode()).digest()

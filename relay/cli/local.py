@@ -34,7 +34,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 def data_dir(settings: Settings) -> Path:
     """Return where the embedded server and the made secrets live."""
     if settings.data_dir is not None:
-        return settings.data_dir
+        return settings.data_dir.expanduser()
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "taskstatus-relay"
 

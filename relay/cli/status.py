@@ -38,13 +38,13 @@ def _accounts(http: httpx.Client) -> list[Any]:
 
 
 def _tell(reach: Reach, overview: Any, readiness: Any, accounts: list[Any] | None) -> None:
-    click.echo(f"relay     {reach.url}  {_ready(readiness)}")
-    click.echo(f"client    {overview['client'] or 'everybody'}")
+    click.echo(f"relay       {reach.url}  {_ready(readiness)}")
+    click.echo(f"client      {overview['client'] or 'everybody'}")
     for state, count in overview["registrations"].items():
-        click.echo(f"{click.style(f'{state:<10}', fg=_COLOURS.get(state))}{count}")
+        click.echo(f"{click.style(f'{state:<12}', fg=_COLOURS.get(state))}{count}")
     for one in accounts or ():
         paused = click.style(f"  paused: {one['pause']['reason']}", fg="red") if one["pause"] else ""
-        click.echo(f"account   {one['name']}  {one['limit_in_use']}  {one['pending']} pending{paused}")
+        click.echo(f"account     {one['name']}  {one['limit_in_use']}  {one['pending']} pending{paused}")
 
 
 def _ready(readiness: Any) -> str:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import NamedTuple
 
 
@@ -49,6 +50,13 @@ class ClientKey(NamedTuple):
     client: str
     key: str
     scopes: frozenset[Scope] = UNLESS_SAID
+
+    @property
+    def digest(self) -> bytes:
+        """The key's SHA-256, by which it is known."""
+        if self.key.startswith(HASHED):
+            return bytes.fromhex(self.key.removeprefix(HASHED))
+        return sha256(self.key.encode()).digest()
 
     @property
     def label(self) -> str:

@@ -9,7 +9,7 @@ from redis.asyncio import Connection, ConnectionPool, SSLConnection, UnixDomainS
 from redis.asyncio.connection import parse_url
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 from redis.exceptions import ConnectionError as NotConnectedError
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from relay.domain.errors import SettingError
 
@@ -88,17 +88,33 @@ def connection_pool(url: str) -> ConnectionPool:
     scheme = url.partition("://")[0]
     if scheme not in SCHEMES or "://" not in url:
         raise SettingError(f"RELAY_REDIS_URL: write it as one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
+    if not url.isascii():  # of which urlsplit may complain by quoting the password
+        raise SettingError("RELAY_REDIS_URL: write what is not ASCII as %XX")
     try:
         return _through_sentinels(url) if scheme == SENTINEL_SCHEME else _direct(url)
     except ValueError as error:
-        hint = str(error) if scheme == SENTINEL_SCHEME else "escape special characters as %XX"
-        raise SettingError(f"RELAY_REDIS_URL: it cannot be read; {hint}") from None
+        raise SettingError(f"RELAY_REDIS_URL: it cannot be read; {error}") from None
 
 
 def _direct(url: str) -> ConnectionPool:
-    options: dict[str, Any] = {**parse_url(url)}
+    options = _options(url)
     kind = _KINDS.get(options.pop("connection_class", Connection), _Tcp)
-    return ConnectionPool(kind, **_TIMEOUTS | options)
+    if kind is not _Unix and not (urlsplit(url).path.strip("/") or "0").isdecimal():
+        raise ValueError("what follows the host is the number of a database, as in redis://host:6379/0")
+    pool = ConnectionPool(kind, **_TIMEOUTS | options)
+    try:
+        # It dials nothing; an option that there is not is refused here.
+        pool.make_connection()  # type: ignore[no-untyped-call] # the library's
+    except (TypeError, RedisError):
+        raise ValueError("an option after its ? is none that redis-py has, or has a wrong value") from None
+    return pool
+
+
+def _options(url: str) -> dict[str, Any]:
+    try:
+        return {**parse_url(url)}
+    except ValueError:  # which may quote a part of the password
+        raise ValueError("a port or an option is no number, or a special character is not written as %XX") from None
 
 
 def _through_sentinels(url: str) -> ConnectionPool:

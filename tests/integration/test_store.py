@@ -188,7 +188,21 @@ async def test_the_relays_own_store_has_no_weakness(store: Store) -> None:
     assert await weaknesses(store) == ()
 
 
-@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis://localhost:port"])
-def test_a_wrong_url_is_a_wrong_setting(url: str) -> None:
-    with pytest.raises(SettingError, match="RELAY_REDIS_URL"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:6379",
+        "http://localhost",
+        "redis://localhost:port",
+        "redis://:PLANTED@localhost:65536",
+        "redis://:PLANTED@localhost/name",
+        "redis://:PLANTED@localhost?sentinel=1",
+        "rediss://:PLANTED@localhost?ssl_cert_reqs=perhaps",
+        "redis://:PLANTED@localhost\u2100",
+        "redis+sentinel://:PLANTED@localhost\u2100/name",
+    ],
+)
+def test_a_wrong_url_is_a_wrong_setting_and_its_password_is_not_shown(url: str) -> None:
+    with pytest.raises(SettingError, match="RELAY_REDIS_URL: ") as caught:
         connection_pool(url)
+    assert "PLANTED" not in str(caught.value)

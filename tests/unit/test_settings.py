@@ -48,7 +48,14 @@ def test_variables_of_others_are_none_of_our_business() -> None:
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:
-    assert settings({"RELAY_PORT": "", "RELAY_UPSTREAM_URL": "", "RELAY_API_KEYS": ""}) == settings({})
+    assert settings({"RELAY_PORT": "", "RELAY_UPSTREAM_URL": "", "RELAY_API_KEYS": "", "RELAY_HOST": " "}) == settings(
+        {}
+    )
+
+
+def test_the_newline_at_the_end_of_a_secrets_file_is_none_of_the_secret() -> None:
+    read = settings({name: f"{value}\n" for name, value in (UPSTREAM | {"RELAY_ADMIN_KEY": "admin"}).items()})
+    assert read == settings(UPSTREAM | {"RELAY_ADMIN_KEY": "admin"})
 
 
 @pytest.mark.parametrize(
@@ -108,6 +115,13 @@ def test_the_upstream_is_a_base_url_without_its_last_slash(url: str) -> None:
         ("UPSTREAM_URL", f"https://user:{SENTINEL}@upstream.example.com", "no user name"),
         ("UPSTREAM_URL", "https://upstream.example.com?a=b", "no query"),
         ("UPSTREAM_URL", "https://upstream.example.com#a", "no fragment"),
+        ("UPSTREAM_URL", "https://upstream.example.com/?", "no query"),
+        ("UPSTREAM_URL", "https://upstream.example.com:65536", "a port is a number"),
+        ("UPSTREAM_URL", "https://upstream.example.com:https", "a port is a number"),
+        ("UPSTREAM_URL", "https://upstream example.com", "visible ASCII"),
+        ("UPSTREAM_URL", f"https://user:{SENTINEL}@upstream\u2100.example.com", "visible ASCII"),
+        ("UPSTREAM_API_KEY", f"{SENTINEL}\nx-other: y", "goes into a header"),
+        ("UPSTREAM_API_KEY", f"{SENTINEL}é", "goes into a header"),
         ("UPSTREAM_LIMIT", "25", "calls/seconds"),
         ("UPSTREAM_LIMIT", "0/5", "calls/seconds"),
         ("UPSTREAM_SHARE", "0", "greater than 0"),
@@ -155,6 +169,25 @@ def test_an_unknown_variable_of_ours_is_a_typing_error(name: str) -> None:
     assert complaint({name: SENTINEL}) == f"{name}: there is no such setting"
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"RELAY_API_KEYS": f"alice:{SENTINEL},bob:{SENTINEL}"},
+        {"RELAY_API_KEYS": f"alice:key,bob:{HASHED}"},
+        {"RELAY_API_KEYS": f"alice:{SENTINEL},alice[read]:{SENTINEL}"},
+        {"RELAY_API_KEYS": f"alice:{SENTINEL}", "RELAY_ADMIN_KEY": SENTINEL},
+    ],
+)
+def test_a_key_that_two_callers_share_is_refused(keys: dict[str, str]) -> None:
+    said = complaint(keys)
+    assert said.startswith("RELAY_API_KEYS: alice and ")
+    assert SENTINEL not in said
+
+
+def test_a_key_may_be_given_twice() -> None:
+    assert len(settings({"RELAY_API_KEYS": f"alice:key,alice:{HASHED}"}).api_keys) == 2
+
+
 def test_an_upstream_needs_its_key() -> None:
     said = complaint({"RELAY_UPSTREAM_URL": "https://upstream.example.com"})
     assert said.startswith("RELAY_UPSTREAM_API_KEY is missing")
@@ -164,7 +197,7 @@ SECRETS = {
     "RELAY_REDIS_URL": f"redis://:{SENTINEL}@localhost",
     "RELAY_UPSTREAM_API_KEY": SENTINEL,
     "RELAY_API_KEYS": f"alice:{SENTINEL},bob:{HASHED}",
-    "RELAY_ADMIN_KEY": SENTINEL,
+    "RELAY_ADMIN_KEY": f"admin-{SENTINEL}",
     "RELAY_SIGNING_SECRET": SIGNING_SECRET,
     "RELAY_ENCRYPTION_KEYS": FERNET_KEY,
 }
