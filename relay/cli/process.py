@@ -47,7 +47,9 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
             uvloop.run(_with_signals(main))
     except SettingError as error:
         raise WrongSettingError(str(error)) from error
-    except (RelayError, EmbeddedValkeyError) as error:
+    except RelayError as error:
+        raise click.ClickException(f"{error}; `relay doctor` says how to mend it") from error
+    except EmbeddedValkeyError as error:
         raise click.ClickException(str(error)) from error
 
 

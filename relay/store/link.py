@@ -101,6 +101,7 @@ class Link:
             await _answer(connection)
             replicas = await _answer(connection)
             if isinstance(replicas, Exception) or replicas < self.wait_replicas:
+                metrics.STORE_ERRORS.inc(len(written))
                 short = StoreUnavailableError(f"{replicas} of {self.wait_replicas} replicas have it")
                 written = [(future, short) for future, _ in written]
         for future, answer in written:

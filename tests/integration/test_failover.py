@@ -26,7 +26,7 @@ from tests.conftest import assert_nothing_forgotten
 from tests.support import relays
 from tests.support.clock import wait_until
 from tests.support.receiver import Receiver
-from tests.support.relays import Upstream, all_delivered, states, wish, working
+from tests.support.relays import Upstream, all_delivered, counted, states, wish, working
 from tests.support.replicas import NAME, Pair, pair_in, sentinel_of
 
 LANE = LaneName(LaneKind.POLL, "default")
@@ -139,11 +139,13 @@ async def test_without_a_replica_that_has_it_nothing_is_acknowledged_not_even_wh
     settings = relays.settings(pair.urls[0], store_wait_replicas=1)
     async with open_relay(settings) as relay, open_relay(settings) as another:
         pair.replica.freeze()
+        errors = counted("relay_store_errors_total")
         for told in (relay, another):
             started = time.monotonic()
             with pytest.raises(StoreUnavailableError, match="0 of 1 replicas"):
                 await wish(told, "task", CALLBACK)
             assert time.monotonic() - started < 2.0
+        assert counted("relay_store_errors_total") >= errors + 2
         pair.replica.thaw()
         await wait_until(lambda: written(another.store))  # it acknowledges once it has caught up
         registration = await wish(another, "task", CALLBACK)

@@ -184,6 +184,14 @@ async def test_a_store_that_could_lose_a_write_says_how(tmp_path: Path) -> None:
     assert "everysec" in str(StoreNotDurableError(found))
 
 
+async def test_what_a_store_will_not_say_is_not_believed(tmp_path: Path) -> None:
+    async with valkey_in(tmp_path) as valkey, aclosing(Store(connection_pool(valkey.url))) as store:
+        await store.ask("ACL", "SETUSER", "default", "-config")
+        found = await weaknesses(store)
+    assert found[0] == "appendonly is (hidden), not yes"
+    assert len(found) == 3
+
+
 async def test_the_relays_own_store_has_no_weakness(store: Store) -> None:
     assert await weaknesses(store) == ()
 
