@@ -42,6 +42,18 @@ async def test_an_empty_console_says_what_to_do_first(browser: Browser, screensh
         await page.screenshot(path=screenshots / "empty.png")
 
 
+async def test_whoever_skips_to_the_content_stays_where_he_is(browser: Browser) -> None:
+    async with site() as (_, api, _), opened(browser, api.url, key=CLIENT_KEY, viewport=WIDE) as page:
+        await page.get_by_role("link", name="Dead letters").click()
+        await expect(page.get_by_role("heading", name="Dead letters")).to_be_visible()
+        address = page.url
+        await page.get_by_role("link", name="Skip to content").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("main")).to_be_focused()
+        assert page.url == address
+        await expect(page.get_by_role("heading", name="Dead letters")).to_be_visible()
+
+
 async def test_an_unknown_key_is_told_so_and_signing_out_forgets_the_key(browser: Browser, screenshots: Path) -> None:
     async with site() as (_, api, _):
         page = await browser.new_page(viewport=WIDE)

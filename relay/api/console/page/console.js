@@ -194,6 +194,10 @@ part("search").addEventListener("submit", (event) => {
   if (/^reg_[0-9a-f]{34}$/.test(text)) location.hash = `#/registration/${text}`;
   else if (text) go("registrations", {request_id: text});
 });
+part("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // its address would be taken for a view's
+  part("main").focus();
+});
 addEventListener("hashchange", () => show());
 document.addEventListener("visibilitychange", freshen);
 if (key.get()) chrome(true);
