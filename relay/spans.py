@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -14,6 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from relay import __version__
 
+CLOSING_S = 3.0
 _HEADER = "traceparent"
 _W3C = TraceContextTextMapPropagator()
 
@@ -24,7 +26,7 @@ class Spans:
     def __init__(self) -> None:
         name = os.environ.get("OTEL_SERVICE_NAME", "taskstatus-relay")
         resource = Resource.create({"service.name": name, "service.version": __version__})
-        self._provider = TracerProvider(resource=resource)
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("relay", __version__)
 
@@ -43,7 +45,10 @@ class Spans:
             span.end()
 
     def close(self) -> None:
-        self._provider.shutdown()
+        """Send what is not sent yet, as far as 3 s allow: OpenTelemetry would wait 30 s for a collector that hangs."""
+        closing = Thread(target=self._provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(CLOSING_S)
 
 
 class _Open:

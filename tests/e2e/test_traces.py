@@ -1,6 +1,8 @@
 """Traces: one from a client's request over polls to the receiver, sent to a collector on a real socket."""
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -107,6 +109,21 @@ async def test_a_collector_that_is_away_holds_nothing_up() -> None:
         await register(site, api, receiver.url(), f"00-{TRACE_ID}-{PARENT_ID}-01")
         await wait_until(lambda: receiver.requests)
     assert receiver.requests[0].headers["traceparent"].startswith(f"00-{TRACE_ID}-")
+
+
+async def test_a_collector_that_hangs_keeps_no_process_that_is_told_to_stop() -> None:
+    patient = {"OTEL_EXPORTER_OTLP_TIMEOUT": "60", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        collector.setblocking(False)
+        endpoint = f"http://127.0.0.1:{collector.getsockname()[1]}"
+        async with stand(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **patient) as site:
+            api = await site.start("api")
+            await register(site, api, "http://127.0.0.1:1/", f"00-{TRACE_ID}-{PARENT_ID}-01")
+            sent, _ = await asyncio.get_running_loop().sock_accept(collector)
+            with sent:
+                api.child.terminate()
+                async with asyncio.timeout(20):  # as long as a process may take that is told to stop
+                    assert await api.child.wait() == 0
 
 
 async def test_without_a_collector_nothing_is_traced_and_no_header_is_sent() -> None:
