@@ -43,7 +43,7 @@ def _deadline_at(fields: dict[str, Any]) -> float:
 
 
 def write_task(task: Task) -> bytes:
-    """Return the record of the task's next version. Its looks are kept apart: they change with every poll."""
+    """Return the record of the task's next version. While it is pending its looks are apart: each poll changes them."""
     return _written(
         task.version + 1,
         {
@@ -58,7 +58,7 @@ def write_task(task: Task) -> bytes:
             "reason": task.reason,
             "final_at": task.final_at,
             "traceparent": task.traceparent,
-            "looks": _lean_looks(task.looks) if task.settled else None,
+            "looks": None if task.state is TaskState.PENDING else _lean_looks(task.looks),
         },
     )
 

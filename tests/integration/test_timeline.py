@@ -61,6 +61,20 @@ async def test_a_life_is_told_from_registering_to_being_delivered(
     assert (await upstream.account())["arrivals"] == len(answers)
 
 
+async def test_who_has_expired_is_still_told_what_the_task_was_asked(
+    api: httpx.AsyncClient, relay: Relay, upstream: Upstream, receiver: Receiver
+) -> None:
+    await upstream.plan("a", stuck=True)
+    one = await wish(relay, "a", receiver.url(), deadline_s=2.5)
+    async with working(relay):
+        await wait_until(lambda: all_delivered(relay, [one.id]))
+    polled = [event for event in await timeline(api, one) if event["event"] == "polled"]
+    task = (await api.get(f"/v1/registrations/{one.id}")).json()["task"]
+
+    assert polled
+    assert (task["polls"], task["last_polled_at"] is None) == (len(polled), False)
+
+
 async def test_every_kind_of_answer_is_told(api: httpx.AsyncClient, relay: Relay, upstream: Upstream) -> None:
     await upstream.plan("a", stuck=True, fault="502")
     one = await wish(relay, "a", URL)
