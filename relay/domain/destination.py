@@ -54,6 +54,10 @@ class DestinationPolicy:
         """Return whether the address lies in a network that the operator opened."""
         return any(unwrapped(address) in network for network in self.allow)
 
+    def may_open(self, name: str) -> bool:
+        """Return whether such a name may lie in an opened network: when that is loopback, `localhost` alone does."""
+        return any(not network.is_loopback or f".{name}".endswith(".localhost") for network in self.allow)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -90,7 +94,7 @@ def parse(url: str, policy: DestinationPolicy) -> Target | Verdict:
     """Return the target of a callback URL, or why the relay does not call there. Never raises, resolves nothing.
 
     http and ports off the list belong to the networks in `policy.allow`: a literal address must lie in one, a name
-    passes when there is any, and `judge_connection` insists once the name's addresses are known.
+    passes when it may, and `judge_connection` insists once the name's addresses are known.
     """
     target = _split(url)
     if isinstance(target, Verdict):
@@ -116,10 +120,8 @@ def judge(address: Address, policy: DestinationPolicy) -> Verdict:
         return Verdict.METADATA
     if policy.opens(address):
         return Verdict.ALLOWED
-    listed = next((verdict for network, verdict in _REFUSED if address in network), None)
-    if listed is not None:
-        return listed
-    return Verdict.ALLOWED if isinstance(address, IPv4Address) or address in _GLOBAL_UNICAST else Verdict.RESERVED
+    unlisted = Verdict.ALLOWED if isinstance(address, IPv4Address) or address in _GLOBAL_UNICAST else Verdict.RESERVED
+    return next((verdict for network, verdict in _REFUSED if address in network), unlisted)
 
 
 def unwrapped(address: Address) -> Address:
@@ -210,7 +212,7 @@ def _judge_by_sight(target: Target, policy: DestinationPolicy) -> Verdict:
     address = literal(target.host)
     if address is not None:
         return judge_connection(address, target.scheme, target.port, policy)
-    return Verdict.ALLOWED if policy.allow else _judge_public_port(target.scheme, target.port, policy)
+    return Verdict.ALLOWED if policy.may_open(target.host) else _judge_public_port(target.scheme, target.port, policy)
 
 
 def _judge_public_port(scheme: str, port: int, policy: DestinationPolicy) -> Verdict:

@@ -116,7 +116,7 @@ async def deliver(site: Stand, asked: Asked) -> None:
         urls = [bad.url, junk.url, elsewhere.url, f"https://127.0.0.1:{good.port}/", "http://127.0.0.1:9/"]
         wishes = [(f"{MARK}-{fault}", good.url) for fault in FAULTS]
         wishes += [
-            (f"{MARK}-{number}", url) for number, url in enumerate([*urls, "http://no-such-name.invalid/", good.url])
+            (f"{MARK}-{number}", url) for number, url in enumerate([*urls, "https://no-such-name.invalid/", good.url])
         ]
         for request_id, url in wishes:
             for account in ("default", "added"):

@@ -18,7 +18,7 @@ from relay.domain.destination import Address, DestinationPolicy, Verdict
 from tests.support.listener import OK, certificate, listener, status
 from tests.support.nameserver import nameserver
 
-LOOPBACK = DestinationPolicy(allow=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
+INSIDE = DestinationPolicy(allow=tuple(map(ip_network, ("127.0.0.0/8", "::1/128", "192.168.0.0/16"))))
 
 
 def resolving_to(*addresses: str) -> Resolve:
@@ -28,7 +28,7 @@ def resolving_to(*addresses: str) -> Resolve:
     return resolve
 
 
-async def post(url: str, policy: DestinationPolicy = LOOPBACK, *, resolve: Resolve | None = None) -> Reply:
+async def post(url: str, policy: DestinationPolicy = INSIDE, *, resolve: Resolve | None = None) -> Reply:
     async with aclosing(CallbackClient(policy, deadline_s=0.5, resolve=resolve)) as client:
         return await client.post(url, b"{}", {}, now=0)
 
@@ -96,7 +96,7 @@ async def test_a_name_is_resolved_once_for_each_connection_and_judged_each_time(
     async def flip(_: str) -> list[Address]:
         return [ip_address(next(answers))]
 
-    flipping = CallbackClient(LOOPBACK, resolve=flip)
+    flipping = CallbackClient(INSIDE, resolve=flip)
     async with listener(status("200 OK", "connection: close")) as listening, aclosing(flipping) as client:
         url = f"http://flip.example:{listening.port}/"
         outcomes = [(await client.post(url, b"{}", {}, now=0)).outcome for _ in range(3)]
@@ -121,7 +121,7 @@ async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
 
 
 async def tls_outcome(host: str, shown: ssl.SSLContext, trusted: ssl.SSLContext | None) -> Outcome:
-    client = CallbackClient(LOOPBACK, tls=trusted, resolve=resolving_to("127.0.0.1"))
+    client = CallbackClient(INSIDE, tls=trusted, resolve=resolving_to("127.0.0.1"))
     async with listener(OK, tls=shown) as listening, aclosing(client):
         reply = await client.post(f"https://{host}:{listening.port}/", b"{}", {}, now=0)
     return reply.outcome
@@ -153,7 +153,7 @@ async def test_plain_http_instead_of_a_handshake_is_a_tls_error() -> None:
 
 async def test_a_connection_holds_little_that_was_not_asked_for() -> None:
     async with listener(OK) as listening:
-        stream = await GuardedBackend("http", LOOPBACK, resolving_to()).connect_tcp("127.0.0.1", listening.port)
+        stream = await GuardedBackend("http", INSIDE, resolving_to()).connect_tcp("127.0.0.1", listening.port)
         holds_bytes = stream.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         await stream.aclose()
     assert holds_bytes <= 2 * ANSWER_BYTES  # Linux doubles what it is asked for

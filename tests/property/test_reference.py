@@ -19,10 +19,11 @@ POLICIES = [
     DestinationPolicy(),
     DestinationPolicy(ports=frozenset({8443})),
     DestinationPolicy(allow=(ip_network("127.0.0.0/8"),)),
+    DestinationPolicy(allow=(ip_network("10.0.0.0/8"),)),
 ]
 
 
-@pytest.mark.parametrize("policy", POLICIES, ids=["public", "another port", "inside"])
+@pytest.mark.parametrize("policy", POLICIES, ids=["public", "another port", "loopback", "inside"])
 @given(data=st.data())
 def test_a_callback_url_that_the_reference_allows_is_taken(policy: DestinationPolicy, data: st.DataObject) -> None:
     url = data.draw(st.from_regex(callback_pattern(policy), fullmatch=True))

@@ -127,6 +127,17 @@ def test_http_by_sight_needs_an_opened_network_and_a_literal_must_lie_in_it() ->
     assert parse("http://localhost/", PUBLIC) is Verdict.SCHEME
 
 
+@pytest.mark.parametrize(
+    ("url", "verdict"), [("http://a.example/", Verdict.SCHEME), ("https://a.example:9/", Verdict.PORT)]
+)
+def test_where_loopback_alone_is_opened_so_is_no_name_but_localhost(url: str, verdict: Verdict) -> None:
+    loopback = DestinationPolicy(allow=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
+    assert parse(url, loopback) is verdict
+    assert isinstance(parse(url, INSIDE), Target)
+    assert isinstance(parse("https://a.example/", loopback), Target)
+    assert isinstance(parse("http://hook.localhost:9000/", loopback), Target)
+
+
 def test_the_origin_of_a_target_names_host_and_odd_port() -> None:
     assert Target("http", "::1", 8_080, "/").origin == "http://[::1]:8080"
     assert Target("https", "example.com", 443, "/a").origin == "https://example.com"

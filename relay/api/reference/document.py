@@ -58,7 +58,7 @@ def openapi(calls: tuple[Call, ...], policy: DestinationPolicy, *, only_default_
 
 def callback_pattern(policy: DestinationPolicy) -> str:
     """Return a pattern of callback URLs by name that are taken; some others are, too: addresses, longer names."""
-    if policy.allow:
+    if policy.may_open("name.example"):
         return f"^https?://{_NAME}(:[1-9][0-9]{{0,3}})?{_PATH}$"
     ports = "|".join(str(port) for port in sorted(policy.ports))
     default = "" if 443 in policy.ports else "{1}"
