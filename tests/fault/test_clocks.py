@@ -61,6 +61,7 @@ async def test_the_clock_jumps_while_everything_waits_of(
                 played.load(10, over_s=2.0, deadline_s=FAR_S),
                 played.start_worker(**clocks["workers"].environment),
             )
+        clocks["store"].jump((len(rounds) + 2) * DAY_S)  # over every rest before another attempt
         verdict = told(played, await played.judge(), len(rounds))
 
     assert verdict.valid
