@@ -74,7 +74,8 @@ async def test_no_hint_is_asked_for_unless_it_is_switched_on(
 async def test_a_metrics_call_that_fails_delays_nothing_but_itself(
     hinted: Relay, upstream: Upstream, receiver: Receiver, fault: str
 ) -> None:
-    await upstream.behave(durations="fixed:0.5", faults=[{"fault": fault, "on": ["metrics"]}])
+    faults = [{"fault": fault, "on": ["metrics"]}]
+    await upstream.behave(order="fifo", rate_per_s=40.0, durations="fixed:0.02", faults=faults)
     before, ids = hints(), await submitted(hinted, upstream, receiver)
     async with working(hinted):
         await wait_until(lambda: all_delivered(hinted, ids), within_s=50)
