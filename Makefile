@@ -13,6 +13,8 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 install = $(BIN)/uv pip install -q --python $(BIN)/python $(1) || $(BIN)/python -m pip install -q $(1)
 # A command that the tests need, and the Debian package that brings it.
 debian = command -v $(1) >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qqy --no-install-recommends $(2); }
+# The faults that take longest go first, so that none of them is left alone in the end.
+LONGEST := $(patsubst %,tests/fault/test_%.py,crash_points store clocks kills)
 export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Processes start by the hundred in the tests: each would compile a thousand modules anew.
@@ -61,10 +63,11 @@ test-system: install ## tests with Debian's tools, which it installs first
 	$(call debian,npm,npm)
 	$(call debian,ip,iproute2)
 	$(call debian,chromium,chromium)
-	$(BIN)/pytest -n 3 --dist loadfile tests/system $(ARGS)
+	$(BIN)/pytest -n 3 --dist worksteal tests/system $(ARGS)
 
 fault: install ## kill, freeze, starve and cut everything; histories are checked (ROUNDS=100 SEED=7 ARGS="-k worker")
-	ls -S tests/fault/test_*.py | ROUNDS=$(ROUNDS) SEED=$(SEED) xargs -P 4 -I % $(BIN)/pytest -q % $(ARGS)
+	printf '%s\n' $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/fault/test_*.py)) | \
+		ROUNDS=$(ROUNDS) SEED=$(SEED) xargs -P 4 -I % $(BIN)/pytest -q % $(ARGS)
 
 soak: install ## a steady load for MINUTES=30: memory, files, tasks, keys and AOF must come back to where they were
 	$(BIN)/python -m tests.support.soak $(MINUTES)
