@@ -83,7 +83,7 @@ async def register_many(made: Stand, api: Process, receiver: Receiver, numbers: 
 async def test_the_operator_sees_accounts_and_what_goes_through_them_live(browser: Browser, screenshots: Path) -> None:
     faults = [{"fault": "401", "request_id": "of-revoked"}]
     async with site(RELAY_UPSTREAM_LIMIT="100/1") as (made, api, receiver):
-        await made.behave(durations="lognormal:4,0.5", limit="20/1", faults=faults)
+        await made.behave(durations="lognormal:4,0.25", limit="20/1", faults=faults)
         for account in ("northwind", "revoked"):
             await made.add_account(api, account)
         async with opened(browser, api.url, key=ADMIN_KEY, viewport=WIDE) as page:
