@@ -99,7 +99,7 @@ async def test_the_operator_sees_accounts_and_what_goes_through_them_live(browse
             await expect(default).to_contain_text("The upstream says that its limit is 20/1")
             await expect(default).to_contain_text("of 20 calls in 1 s in use")
             await expect(tile(page, "pending")).to_contain_text("1")
-            await expect(tile(page, "delivered")).to_contain_text("60")
+            await expect(tile(page, "delivered")).to_contain_text("60", timeout=40_000)
             for busy in (default, northwind):
                 await expect(busy).to_contain_text(re.compile(r"second(now|last) [\d.]+, top (?!0.0)"))
             await assert_lags_are_true(made, api, await default.text_content() or "")
