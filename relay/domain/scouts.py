@@ -26,9 +26,6 @@ class Scouts:
     def __iter__(self) -> Iterator[Candidate]:
         return iter(tuple(self._scouts))
 
-    def __len__(self) -> int:
-        return len(self._scouts)
-
     def due(self, pick: int) -> bool:
         """Whether it is time to look at one."""
         return pick >= self._next_pick

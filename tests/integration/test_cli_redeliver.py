@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.commands import Ended, Running, ended, running
+from tests.support.commands import Ended, Running, ended, relaying, running
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     data_dir = tmp_path_factory.mktemp("data")
     upstream = running("sandbox", "--port", 0, "--durations", "fixed:0.1", "--mix", "success=1")
     receiver = running("listen", "--port", 0, "--answer", 410, data_dir=data_dir)
-    with upstream as sandbox, receiver as gone:
-        relaying = running(
-            "run",
-            data_dir=data_dir,
-            port=0,
-            upstream_url=sandbox.url,
-            upstream_api_key="key",
-            callback_allow="127.0.0.0/8",
-        )
-        with relaying as relay:
-            yield Site(relay, gone, data_dir)
+    with upstream as sandbox, receiver as gone, relaying(sandbox, data_dir) as relay:
+        yield Site(relay, gone, data_dir)
 
 
 def attempts_of(site: Site, id_: str) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from relay.cli.local import with_made_secrets
 from relay.settings import Settings
-from tests.support.commands import Ended, Running, ended, running
+from tests.support.commands import Ended, Running, ended, relaying, running
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     data_dir = tmp_path_factory.mktemp("data")
     upstream = running("sandbox", "--port", 0, "--durations", "fixed:0.2", "--mix", "success=1")
     receiver = running("listen", "--port", 0, "--json", said_on_stderr=True, data_dir=data_dir)
-    with upstream as sandbox, receiver as listen:
-        relaying = running(
-            "run",
-            data_dir=data_dir,
-            port=0,
-            upstream_url=sandbox.url,
-            upstream_api_key="key",
-            callback_allow="127.0.0.0/8",
-            client_request_limit="100000/86400",
-        )
-        with relaying as relay:
-            yield Site(relay, listen, sandbox, data_dir)
+    quota = {"client_request_limit": "100000/86400"}
+    with upstream as sandbox, receiver as listen, relaying(sandbox, data_dir, **quota) as relay:
+        yield Site(relay, listen, sandbox, data_dir)
 
 
 def test_a_registration_is_waited_for_until_its_verified_callback_is_here(site: Site) -> None:

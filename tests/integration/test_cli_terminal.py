@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.commands import Running, ended, running
+from tests.support.commands import Running, ended, relaying, running
 from tests.support.terminal import Terminal, terminal
 
 ESCAPE = "\x1b["
@@ -22,14 +22,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def relay(data_dir: Path) -> Iterator[Running]:
     with (
         running("sandbox", "--port", 0, "--durations", "fixed:0.5", "--mix", "success=1") as sandbox,
-        running(
-            "run",
-            data_dir=data_dir,
-            port=0,
-            upstream_url=sandbox.url,
-            upstream_api_key="key",
-            callback_allow="127.0.0.0/8",
-        ) as relay,
+        relaying(sandbox, data_dir) as relay,
     ):
         yield relay
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -75,3 +76,11 @@ def running(*arguments: object, said_on_stderr: bool = False, **settings: object
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
+
+
+@contextmanager
+def relaying(sandbox: Running, data_dir: Path, **settings: object) -> Iterator[Running]:
+    """Run `relay run` of this sandbox while the block does; callbacks may go to loopback."""
+    settings |= {"upstream_url": sandbox.url, "upstream_api_key": "key", "callback_allow": "127.0.0.0/8"}
+    with running("run", said_on_stderr=False, data_dir=data_dir, port=0, **settings) as relay:
+        yield relay
