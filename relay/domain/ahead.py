@@ -88,6 +88,10 @@ class Ahead:
             found += line.count_before(candidate, limit=limit)
         return min(found, limit)
 
+    def count_unwatched(self) -> int:
+        """Return how many of the waiting are too far back to be watched."""
+        return max(0, len(self._waiting) - RANKS)
+
     def count_before(self, candidate: Candidate, *, limit: int) -> int:
         """Return how many were submitted before it, counting no further than `limit`, give or take."""
         waiting = self._count_waiting_before(candidate)

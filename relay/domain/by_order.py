@@ -16,7 +16,7 @@ from relay.domain.ahead import Ahead
 from relay.domain.backlog import Backlog
 from relay.domain.candidate import NOBODY, NOWHERE, Candidate, Entry, Proposal, Shelves
 from relay.domain.claims import Claims
-from relay.domain.frontier import RANKS, Front, RankRates, Throughput
+from relay.domain.frontier import RANKS, Front, RankRates, Throughput, ended_at
 from relay.domain.hazard import Hazard, steady_worth
 from relay.domain.scouts import Scouts
 
@@ -153,19 +153,21 @@ class ByOrder:
         if self.refuted:
             self._scouts.start_anew()
         within_reach = finished and ahead < REACH
+        rate, since = self._rate_ahead(candidate)
         self.front.misses = 0 if within_reach else self.front.misses + 1
         if not finished and self.ahead.rank(candidate) == 0:
             self.throughput.learn_standstill(candidate.submitted_at, at)
         if candidate.looked_at:
-            self.ranks.learn(self.ahead.rank(candidate), at - candidate.unfinished_at, finished=finished)
+            self.ranks.learn(self.ahead.rank(candidate), at - since, finished=finished)
         elif self.ahead.count_unseen_before(candidate, limit=1) == 0:
-            self.front.learn_first_look(self._rate_ahead(candidate)[1], at, finished=finished)
+            self.front.learn_first_look(since, at, finished=finished)
         if finished:
             self.ahead.count -= 1
             self.ahead.drop(candidate)
         if within_reach:
             self.passed = self.ahead.take_before(candidate)
             self._overtake(at)
+            self.front.came_at = ended_at(rate, since, at)
             self.throughput.learn_advance(1 + len(self.passed), candidate.submitted_at, at)
 
     def _overtake(self, at: float) -> None:
@@ -188,9 +190,16 @@ class ByOrder:
     def _rate_ahead(self, candidate: Candidate) -> tuple[float, float]:
         """Return the hazard (1/s) of one that nobody has overtaken, and since when it has run."""
         if candidate.looked_at:
-            return self.ranks.rate(self.ahead.rank(candidate)), candidate.unfinished_at
-        distance = self.ahead.count_unseen_before(candidate, limit=FAR)
+            return self._rate_waiting(candidate)
+        distance = self.ahead.count_unseen_before(candidate, limit=FAR) + self.ahead.count_unwatched()
         return self.front.rate / (1 + distance), max(candidate.submitted_at, self.front.passed_at)
+
+    def _rate_waiting(self, candidate: Candidate) -> tuple[float, float]:
+        rank = self.ahead.rank(candidate)
+        if rank > 0:
+            return self.ranks.rate(rank), candidate.unfinished_at
+        rate = min(self.ranks.rate(rank), self.throughput.resuming_rate)
+        return rate, max(candidate.unfinished_at, self.front.came_at)
 
 
 def _overtaken_clock(candidate: Candidate, at: float) -> tuple[float, float]:

@@ -5,7 +5,7 @@ unfinished near the front.
 """
 
 from dataclasses import dataclass, field
-from math import exp, sqrt
+from math import exp, inf, sqrt
 from statistics import NormalDist
 
 from relay.domain.hazard import HIGHEST, mean_time_to_hit
@@ -18,7 +18,7 @@ SEEN_LATE = 1.0  # gaps that the front has gone on, on the average, by the time 
 RANKS = 8  # so many unfinished tasks at the front are watched
 RANK_GROUPS = 4  # ranks 0, 1, 2-3 and 4-7 learn one rate each
 BEYOND_RATE = 1e-6  # 1/s: of one too far back to be watched nothing is expected
-DRIFT = 0.25  # after a hit the front is put this far into the time that the hit may have taken
+DRIFT = 0.25  # a hit is put this far into the time that it may have taken
 TOLD_S = 5.0  # a pace told by the upstream counts as if it had been observed for so long
 ORDINARY = 0.99  # a gap that is longer than so many is a standstill
 LEAST_S = 1e-3  # no time between two looks counts for less, so that no rate is infinite
@@ -26,10 +26,11 @@ LEAST_S = 1e-3  # no time between two looks counts for less, so that no rate is 
 
 @dataclass(slots=True)
 class Front:
-    """The front's pace. `passed_at` (Unix seconds) is about when it was last known to be no further.
+    """The front's pace.
 
-    `hits` in `exposure_s` are first looks at the front, `strays` of `overtaken` tasks were found unfinished,
-    `misses` counts the looks ahead since the last hit there.
+    `passed_at` (Unix seconds) is about when it was last known to be no further, and `came_at` when it came to the task
+    that is now first of those ahead. `hits` in `exposure_s` are first looks at the front, `strays` of `overtaken` tasks
+    were found unfinished, `misses` counts the looks ahead since the last hit there.
     """
 
     hits: float = 1.0
@@ -38,6 +39,7 @@ class Front:
     overtaken: float = field(default=10.0, metadata={"least": 1.0})
     misses: int = 0
     passed_at: float = 0.0
+    came_at: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -52,8 +54,8 @@ class Front:
         seconds = max(LEAST_S, at - since)
         if finished:
             spent_s = mean_time_to_hit(self.rate, seconds)
+            self.passed_at = ended_at(self.rate, since, at)
             self.hits, self.exposure_s = self.hits * KEPT_AT_HIT + 1, self.exposure_s * KEPT_AT_HIT + spent_s
-            self.passed_at = since + DRIFT * spent_s
         else:
             not_come = exp(-min(self.rate * seconds, HIGHEST))
             all_strays = (self.strays / self.overtaken) ** self.misses
@@ -141,15 +143,19 @@ class Throughput:
         """Learn that the front has not gone on by `at`; what was before `since` is not held against it."""
         self.stood_s, self.stood_at = max(0.0, at - max(since, self.last_at)), max(at, self.stood_at)
 
+    @property
+    def resuming_rate(self) -> float:
+        """At most how fast (1/s) the front goes on: one that stands still goes on doing so, at a hazard of 1/age."""
+        return 1 / self.stood_s if self._stands else inf
+
     def passed_by(self, tasks: int, *, submitted_at: float, unfinished_at: float, chance: float) -> float:
         """Return when it will have passed so many tasks with this chance, the last of which was then unfinished.
 
-        If it has stood still for longer than a gap explains, it goes on standing still: whatever has lasted for some
-        time ends within nine times that with a chance of 90 %, as with a hazard of 1/age.
+        What stands still ends within nine times that with a chance of 90 %, as its hazard is 1/age.
         """
         since = max(submitted_at, self.last_at, self.stood_at)
         needed_s = self._needed_s(tasks, seen_late=SEEN_LATE if since == self.last_at else 0.0)
-        if since == self.stood_at and self.stood_s > self._needed_s(1, seen_late=0.0).inv_cdf(ORDINARY):
+        if since == self.stood_at and self._stands:
             since += self.stood_s * chance / (1 - chance)
         gone = needed_s.cdf(unfinished_at - since)
         if gone > ORDINARY:  # it is overdue, so it is next
@@ -167,6 +173,11 @@ class Throughput:
         return NormalDist((tasks - seen_late) * self._mean_s, max(LEAST_S, spread_s))
 
     @property
+    def _stands(self) -> bool:
+        """Whether it has stood still for longer than a gap explains."""
+        return self.stood_s > self._needed_s(1, seen_late=0.0).inv_cdf(ORDINARY)
+
+    @property
     def _mean_s(self) -> float:
         return (self.seconds + GAPS_PRIOR) / (self.gaps + GAPS_PRIOR)
 
@@ -175,6 +186,11 @@ class Throughput:
         self.blocks = self.blocks * kept + 1
         self.variances = self.variances * kept + off_s * off_s / self.block_gaps
         self.block_gaps, self.block_s = 0, 0.0
+
+
+def ended_at(rate: float, since: float, at: float) -> float:
+    """Return about when a task ended that was found finished at `at`, its hazard (1/s) having run since `since`."""
+    return since + DRIFT * mean_time_to_hit(rate, max(LEAST_S, at - since))
 
 
 def _group(rank: int) -> int:

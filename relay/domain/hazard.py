@@ -20,13 +20,16 @@ EDGES_S = tuple(
 )
 BUCKETS = len(EDGES_S) - 1
 PRIOR_EVENTS = 1.0
-PRIOR_EXPOSURE_S = tuple(1 + (start + min(end, 2 * start)) / 2 for start, end in pairwise(EDGES_S))  # h = 1/(1 + age)
+PRIOR_EXPOSURE_S = tuple(  # after a retry a quarter ends at once, and else h = 1/(1 + age)
+    3 * (end - start) if any(start < after_s < end for after_s in RETRIES_S) else 1 + (start + min(end, 2 * start)) / 2
+    for start, end in pairwise(EDGES_S)
+)
 KEPT_AT_HIT = 0.9995  # remembers about 2,000 hits
 KEPT_SURPRISE = 0.98
 MOST_SURPRISE = 4.0
 KEPT_WHEN_SURPRISED = 0.5
 ANSWERS_BETWEEN_SUMS = 8  # summing up takes as long as some decisions
-SURE_ODDS = 5.0  # mean odds count up to this: among the surely finished the longest unseen comes first; 3 costs 4 %
+SURE_ODDS = 8.0  # mean odds count up to this: among the surely finished the longest unseen comes first; 5 costs 1 %
 HIGHEST = 300.0  # cumulated hazard: nobody lives to see it, and e^300 is still a float
 _TINY = 1e-6  # below this the first term of the series is exact enough
 

@@ -13,6 +13,7 @@ from relay.domain.trust import Trust, View
 
 LOST_AFTER = 64  # misses in a row ahead; half as many slow down a queue that only pauses, more serve its opposite later
 LOST_AT_FIRST = 16  # before anything was ever seen to end, little speaks for an order
+LOST_MOST = 8  # but every eighth pick is left to it: a queue that has stood still for hours goes on some time
 
 
 class Outlook:
@@ -61,7 +62,8 @@ class Outlook:
 
         The longer the view by order has looked ahead in vain, the fewer of the picks are left to it.
         """
-        every = 1 + self._order.front.misses // (LOST_AFTER if self._order.throughput.last_at else LOST_AT_FIRST)
+        lost = self._order.front.misses // (LOST_AFTER if self._order.throughput.last_at else LOST_AT_FIRST)
+        every = min(LOST_MOST, 1 + lost)
         view = self._in_charge
         if view is self._order and (self._picks + 2) % every != 0:  # + 2: the guard has the multiples of four
             view = self._age

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from relay.domain.candidate import NOWHERE, Candidate
 
 SCOUTS = 1  # two find a wrong order sooner, and cost a queue twice as much
-FIRST, LAST = 8, 256  # a look at a scout after so many picks, then after twice as many
+FIRST, LAST = 8, 1_024  # a look at a scout after so many picks, then after twice as many
 
 
 class Scouts:

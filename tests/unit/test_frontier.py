@@ -1,8 +1,10 @@
 """What looks at a queue's front tell of its pace, its workers and those who stray."""
 
+from math import inf
+
 import pytest
 
-from relay.domain.frontier import RANKS, Front, RankRates, Throughput
+from relay.domain.frontier import RANKS, Front, RankRates, Throughput, ended_at
 
 
 def test_a_miss_at_the_front_says_that_it_has_not_come_so_far() -> None:
@@ -72,6 +74,23 @@ def test_what_stands_still_goes_on_standing_still_as_long_as_it_has() -> None:
     assert needed_s(throughput, 1, chance=0.9) == pytest.approx(600, rel=0.05)
     throughput.learn_advance(1, 0.0, throughput.last_at + 100)
     assert needed_s(throughput, 1, chance=0.9) < 60
+
+
+def test_the_longer_it_stands_still_the_less_it_is_expected_to_go_on_within_a_second() -> None:
+    throughput = Throughput()
+    for number in range(1, 100):
+        throughput.learn_advance(1, 0.0, number)
+    throughput.learn_standstill(0.0, throughput.last_at + 1)  # no longer than a gap can be
+    assert throughput.resuming_rate == inf
+    throughput.learn_standstill(0.0, throughput.last_at + 60)
+    assert throughput.resuming_rate == pytest.approx(1 / 60)
+    throughput.learn_advance(1, 0.0, throughput.last_at + 61)
+    assert throughput.resuming_rate == inf
+
+
+def test_a_task_ended_when_its_hazard_makes_it_likely_not_when_it_was_looked_at() -> None:
+    assert ended_at(10.0, 100.0, 200.0) == pytest.approx(100, abs=0.1)
+    assert 100 < ended_at(1e-9, 100.0, 200.0) < 150
 
 
 def needed_s(throughput: Throughput, tasks: int, *, chance: float) -> float:

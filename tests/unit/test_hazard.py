@@ -21,7 +21,14 @@ def taught(*, duration_s: float, every_s: float, tasks: int = 500) -> Hazard:
 
 def test_nothing_learned_expects_an_end_at_the_scale_of_the_age() -> None:
     assert Hazard().chance(0, 1) == pytest.approx(0.5, abs=0.1)
-    assert Hazard().chance(1_000, 2_000) == pytest.approx(0.5, abs=0.1)
+    assert Hazard().chance(200, 400) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("retry_s", RETRIES_S)
+def test_nothing_learned_expects_an_end_with_a_retry(retry_s: int) -> None:
+    hazard = Hazard()
+    with_it, after_it = hazard.chance(0.97 * retry_s, 1.03 * retry_s), hazard.chance(1.03 * retry_s, 1.09 * retry_s)
+    assert with_it > 4 * after_it
 
 
 def test_what_always_takes_as_long_is_expected_then() -> None:
