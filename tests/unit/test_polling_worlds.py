@@ -47,8 +47,8 @@ def burst(order: Order, durations: Durations, *, tasks: int = 300) -> World:
     return Load(Burst(tasks), Work(durations, order), 1.0).world(1)
 
 
-def steady(order: Order, durations: Durations, *, per_s: float = 2.0, lasting_s: float = 300.0) -> World:
-    return Load(Steady(per_s), Work(durations, order), lasting_s).world(1)
+def steady(order: Order, durations: Durations, *, per_s: float = 2.0, lasting_s: float = 300.0, seed: int = 1) -> World:
+    return Load(Steady(per_s), Work(durations, order), lasting_s).world(seed)
 
 
 WORLDS: dict[str, Callable[[], World]] = {
@@ -63,6 +63,9 @@ WORLDS: dict[str, Callable[[], World]] = {
     "reversed, slowly": lambda: reversed_world(100, 300.0),
     "independent, at once": lambda: burst(Order.INDEPENDENT, AROUND_30_S),
     "independent, 3/s": lambda: steady(Order.INDEPENDENT, AROUND_30_S, per_s=3.0),
+    "independent, a minute, 3/s": lambda: steady(
+        Order.INDEPENDENT, Durations("lognormal", (60.0, 0.7)), per_s=3.0, lasting_s=400.0, seed=11
+    ),
     "a queue, then the newest first": lambda: one_after_the_other(
         burst(Order.FIFO, QUEUE_4_A_SECOND), burst(Order.NEWEST, QUEUE_4_A_SECOND), at_s=100.0
     ),
