@@ -19,6 +19,7 @@ SENTINEL_PORT = 26_379
 SENTINEL_SCHEME = "redis+sentinel"
 SCHEMES = ("redis", "rediss", "unix", SENTINEL_SCHEME)
 
+_PARTS = re.compile(r"^[^:]+://([^/?#]*)([^?#]*)\??([^#]*)")  # urlsplit takes several hosts for none (CPython 3.12.9)
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s\[\]:,/@]+))(?::(?P<port>\d{1,5}))?")
 
 
@@ -118,11 +119,11 @@ def _options(url: str) -> dict[str, Any]:
 
 
 def _through_sentinels(url: str) -> ConnectionPool:
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
+    netloc, path, options = _PARTS.findall(url)[0]
+    credentials, _, hosts = netloc.rpartition("@")
     username, _, password = credentials.partition(":")
-    name, _, db = parts.path.strip("/").partition("/")
-    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    name, _, db = path.strip("/").partition("/")
+    query = {key: values[-1] for key, values in parse_qs(options).items()}
     if not name or not (db or "0").isdecimal() or set(query) - {"sentinel_username", "sentinel_password"}:
         raise ValueError("write it as redis+sentinel://host:26379,host:26379/name/db, with the name of the primary")
     sentinels = Sentinel(  # type: ignore[no-untyped-call] # the library's
