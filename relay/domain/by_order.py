@@ -16,6 +16,7 @@ from relay.domain.ahead import Ahead
 from relay.domain.backlog import Backlog
 from relay.domain.candidate import NOBODY, NOWHERE, Candidate, Entry, Proposal, Shelves
 from relay.domain.claims import Claims
+from relay.domain.foretold import CHANCE, Foretold
 from relay.domain.frontier import RANKS, Front, RankRates, Throughput, ended_at
 from relay.domain.hazard import Hazard, steady_worth
 from relay.domain.scouts import Scouts
@@ -40,6 +41,7 @@ class ByOrder:
         self._claims = Claims()
         self.passed: list[Candidate] = []  # overtaken by the last answer
         self.refuted = False  # by the last answer
+        self._foretold = Foretold()
 
     def add(self, candidate: Candidate) -> None:
         """Hear that there is such a candidate."""
@@ -59,6 +61,7 @@ class ByOrder:
         self.ahead.drop(candidate)
         self._scouts.dismiss(candidate)
         self._claims.dropped(candidate)
+        self._foretold.drop(candidate)
 
     def best(self, then: float) -> Proposal:
         """Return the candidate that it would be worth most to have looked at by `then`."""
@@ -95,6 +98,9 @@ class ByOrder:
     def learn(self, candidate: Candidate, at: float, *, finished: bool) -> None:
         """Learn from a look at it at `at`, before anything else is told of that."""
         self.passed, self.refuted = [], False
+        if finished:
+            self._learn_outcome(candidate, at)
+        self._foretell(at)
         if candidate.overtaken_at is None:
             self._learn_ahead(candidate, at, finished=finished)
             return
@@ -169,6 +175,22 @@ class ByOrder:
             self._overtake(at)
             self.front.came_at = ended_at(rate, since, at)
             self.throughput.learn_advance(1 + len(self.passed), candidate.submitted_at, at)
+
+    def _foretell(self, at: float) -> None:
+        part = self._foretold.sample()
+        one = None if part is None else self.ahead.behind(int(part * len(self.ahead)))
+        if one is not None and one not in self._foretold and self.throughput.last_at > 0:
+            self._foretold.note(one, max(at, self.finished_by(one, chance=CHANCE)))
+
+    def _learn_outcome(self, candidate: Candidate, at: float) -> None:
+        if candidate.overtaken_at is None:
+            ended = ended_at(*self._rate_ahead(candidate), at)
+        else:
+            strayed = candidate.unfinished_at > candidate.overtaken_at
+            ended = at if strayed else candidate.overtaken_at
+        kept = self._foretold.kept(candidate, ended)
+        if kept is not None:
+            self.throughput.learn_outcome(kept=kept, chance=CHANCE)
 
     def _overtake(self, at: float) -> None:
         self.ahead.count -= len(self.passed)

@@ -20,6 +20,8 @@ RANK_GROUPS = 4  # ranks 0, 1, 2-3 and 4-7 learn one rate each
 BEYOND_RATE = 1e-6  # 1/s: of one too far back to be watched nothing is expected
 DRIFT = 0.25  # a hit is put this far into the time that it may have taken
 TOLD_S = 5.0  # a pace told by the upstream counts as if it had been observed for so long
+LEARNED = 0.5  # of a widening by e, for one that ended too late: a dozen of them make up for most that is wrong
+NARROWEST, WIDEST = -0.2, 1.5  # powers of e
 ORDINARY = 0.99  # a gap that is longer than so many is a standstill
 LEAST_S = 1e-3  # no time between two looks counts for less, so that no rate is infinite
 
@@ -107,7 +109,8 @@ class Throughput:
     `gaps` counts them and `seconds` is the sum of their lengths; `variances` is the sum, over `blocks` of 20 or more
     gaps in a row, of the variance that a gap has to judge by them; older ones weigh less. `block_gaps` and `block_s`
     are those of the block that has begun. `last_at` (Unix seconds) is when the front was last seen to advance,
-    `stood_at` when it was last seen not to have, for `stood_s` by then.
+    `stood_at` when it was last seen not to have, for `stood_s` by then. `widening` is by which power of e the spread of
+    what is foretold has to be greater than the gaps make it, as what came of it has shown.
 
     Single gaps would not do: when they are seen depends on the polls, and one seen late makes the next one short.
     """
@@ -121,6 +124,7 @@ class Throughput:
     last_at: float = 0.0
     stood_at: float = 0.0
     stood_s: float = 0.0
+    widening: float = field(default=0.0, metadata={"least": NARROWEST})
 
     def learn_advance(self, tasks: int, since: float, at: float) -> None:
         """Learn that the front has passed so many tasks by `at`; what was before `since` is not held against it."""
@@ -143,6 +147,11 @@ class Throughput:
         """Learn that the front has not gone on by `at`; what was before `since` is not held against it."""
         self.stood_s, self.stood_at = max(0.0, at - max(since, self.last_at)), max(at, self.stood_at)
 
+    def learn_outcome(self, *, kept: bool, chance: float) -> None:
+        """Learn whether a task had ended by when it was to, with this chance."""
+        wider = self.widening + LEARNED * (chance - kept)
+        self.widening = min(WIDEST, max(NARROWEST, wider))
+
     @property
     def resuming_rate(self) -> float:
         """At most how fast (1/s) the front goes on: one that stands still goes on doing so, at a hazard of 1/age."""
@@ -154,28 +163,30 @@ class Throughput:
         What stands still ends within nine times that with a chance of 90 %, as its hazard is 1/age.
         """
         since = max(submitted_at, self.last_at, self.stood_at)
-        needed_s = self._needed_s(tasks, seen_late=SEEN_LATE if since == self.last_at else 0.0)
+        needed_s = self._needed_s(
+            tasks, seen_late=SEEN_LATE if since == self.last_at else 0.0, wider=exp(self.widening)
+        )
         if since == self.stood_at and self._stands:
             since += self.stood_s * chance / (1 - chance)
         gone = needed_s.cdf(unfinished_at - since)
         if gone > ORDINARY:  # it is overdue, so it is next
-            return unfinished_at + max(0.0, self._needed_s(1, seen_late=0.0).inv_cdf(chance))
+            return unfinished_at + max(0.0, self._needed_s(1).inv_cdf(chance))
         return since + max(0.0, needed_s.inv_cdf(gone + (1 - gone) * chance))
 
-    def _needed_s(self, tasks: int, *, seen_late: float) -> NormalDist:
-        """Return the seconds that it needs for so many tasks.
+    def _needed_s(self, tasks: int, *, seen_late: float = 0.0, wider: float = 1.0) -> NormalDist:
+        """Return the seconds that it needs for so many tasks, spread so many times as wide as the gaps make it.
 
         By renewal theory the sum of n gaps is about normal, with n times the mean and n times the variance of one; to
         that comes what is unknown of the mean itself.
         """
         variance = (self.variances + GAPS_PRIOR * self._mean_s**2) / (self.blocks + GAPS_PRIOR)
         spread_s = sqrt(variance * (tasks + tasks * tasks / (self.gaps + GAPS_PRIOR)))
-        return NormalDist((tasks - seen_late) * self._mean_s, max(LEAST_S, spread_s))
+        return NormalDist((tasks - seen_late) * self._mean_s, max(LEAST_S, spread_s * wider))
 
     @property
     def _stands(self) -> bool:
         """Whether it has stood still for longer than a gap explains."""
-        return self.stood_s > self._needed_s(1, seen_late=0.0).inv_cdf(ORDINARY)
+        return self.stood_s > self._needed_s(1).inv_cdf(ORDINARY)
 
     @property
     def _mean_s(self) -> float:

@@ -88,6 +88,20 @@ def test_the_longer_it_stands_still_the_less_it_is_expected_to_go_on_within_a_se
     assert throughput.resuming_rate == inf
 
 
+def test_estimates_that_did_not_hold_make_the_next_ones_wider_and_no_less_likely_in_the_middle() -> None:
+    throughput = Throughput()
+    for number in range(1, 100):
+        throughput.learn_advance(1, 0.0, number)
+    median_s, late_s = (needed_s(throughput, 10, chance=chance) for chance in (0.5, 0.9))
+    for kept in [False, True, True, False, False]:
+        throughput.learn_outcome(kept=kept, chance=0.9)
+    assert needed_s(throughput, 10, chance=0.9) - median_s > 2 * (late_s - median_s)
+    assert needed_s(throughput, 10, chance=0.5) == pytest.approx(median_s)
+    for _ in range(100):
+        throughput.learn_outcome(kept=True, chance=0.9)
+    assert median_s < needed_s(throughput, 10, chance=0.9) < late_s
+
+
 def test_a_task_ended_when_its_hazard_makes_it_likely_not_when_it_was_looked_at() -> None:
     assert ended_at(10.0, 100.0, 200.0) == pytest.approx(100, abs=0.1)
     assert 100 < ended_at(1e-9, 100.0, 200.0) < 150

@@ -29,6 +29,9 @@ LOADS = {
     ),
     "four workers": Load(Burst(250), Work(lognormal_of_mean(1.0, 0.5), Order.FIFO, workers=4), 1.0),
     "eight workers": Load(Burst(250), Work(lognormal_of_mean(2.0, 0.5), Order.FIFO, workers=8), 1.0),
+    "sixteen workers": Load(Burst(250), Work(lognormal_of_mean(4.0, 0.5), Order.FIFO, workers=16), 1.0),
+    "four workers, nearly idle": Load(Steady(3), Work(lognormal_of_mean(4 / 3.5, 0.5), Order.FIFO, workers=4), 180.0),
+    "all of one length": Load(Steady(2), Work(Durations("fixed", (20.0,))), 250.0),
     "batches": Load(Batches(100, 60), Work(lognormal_of_mean(0.25, 0.5), Order.FIFO), 120.0),
 }
 
