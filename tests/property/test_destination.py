@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import httpx
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.domain.destination import DestinationPolicy, Target, Verdict, judge, parse
@@ -44,6 +44,7 @@ def test_no_embedding_but_the_mapped_one_is_ever_allowed(address: IPv4Address) -
 
 
 @given(INSIDE | ANY_IPV4)
+@example(IPv4Address("140.219.190.100"))
 def test_no_loose_spelling_of_an_address_is_a_host(address: IPv4Address) -> None:
     for form, host in spelled(str(address)).items():
         if form not in WHAT_A_PUBLIC_ADDRESS_MAY_BE:

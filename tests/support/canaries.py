@@ -60,7 +60,7 @@ def spelled(address: str) -> dict[str, str]:
         "hexadecimal parts": f"{first:#x}.{second:#x}.{third:#x}.{fourth:#x}",
         "octal parts": f"0{first:o}.0{second:o}.0{third:o}.0{fourth:o}",
         "mixed parts": f"{first:#x}.{second}.0{third:o}.{fourth}",
-        "padded parts": f"{first:03}.{second:03}.{third:03}.{fourth:03}",
+        "padded parts": f"0{first:02}.0{second:02}.0{third:02}.0{fourth:02}",
         "overflowing parts": f"{first + 256}.{second}.{third}.{fourth}",
         "five parts": f"{address}.0",
         "wide digits": wide,
