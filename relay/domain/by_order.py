@@ -98,12 +98,13 @@ class ByOrder:
     def learn(self, candidate: Candidate, at: float, *, finished: bool) -> None:
         """Learn from a look at it at `at`, before anything else is told of that."""
         self.passed, self.refuted = [], False
-        if finished:
-            self._learn_outcome(candidate, at)
         self._foretell(at)
         if candidate.overtaken_at is None:
             self._learn_ahead(candidate, at, finished=finished)
             return
+        if finished:
+            strayed = candidate.unfinished_at > candidate.overtaken_at
+            self._learn_outcome(candidate, at if strayed else candidate.overtaken_at)
         self._claims.checked(candidate, finished=finished)
         if candidate.unfinished_at <= candidate.overtaken_at:
             self.front.learn_overtaken(finished=finished)
@@ -167,13 +168,15 @@ class ByOrder:
             self.ranks.learn(self.ahead.rank(candidate), at - since, finished=finished)
         elif self.ahead.count_unseen_before(candidate, limit=1) == 0:
             self.front.learn_first_look(since, at, finished=finished)
+        ended = ended_at(rate, since, at)
         if finished:
+            self._learn_outcome(candidate, ended)
             self.ahead.count -= 1
             self.ahead.drop(candidate)
         if within_reach:
             self.passed = self.ahead.take_before(candidate)
             self._overtake(at)
-            self.front.came_at = ended_at(rate, since, at)
+            self.front.came_at = ended
             self.throughput.learn_advance(1 + len(self.passed), candidate.submitted_at, at)
 
     def _foretell(self, at: float) -> None:
@@ -182,12 +185,7 @@ class ByOrder:
         if one is not None and one not in self._foretold and self.throughput.last_at > 0:
             self._foretold.note(one, max(at, self.finished_by(one, chance=CHANCE)))
 
-    def _learn_outcome(self, candidate: Candidate, at: float) -> None:
-        if candidate.overtaken_at is None:
-            ended = ended_at(*self._rate_ahead(candidate), at)
-        else:
-            strayed = candidate.unfinished_at > candidate.overtaken_at
-            ended = at if strayed else candidate.overtaken_at
+    def _learn_outcome(self, candidate: Candidate, ended: float) -> None:
         kept = self._foretold.kept(candidate, ended)
         if kept is not None:
             self.throughput.learn_outcome(kept=kept, chance=CHANCE)
